@@ -1,0 +1,186 @@
+# pptpctrl: a PPTP server that replaces PoPToP.  See README.md.
+#
+#	make			build into $(B)
+#	make install DESTDIR=	programs, plugin, manual pages, samples, units
+#	make demo		show the main job in the lab
+#	make check		all tests
+#	make unit | lint | asan | fuzz FUZZ_TIME=seconds
+
+VERSION	= 0.1.0
+B	= build
+CC	= cc
+V	=
+
+prefix		= /usr
+sbindir		= $(prefix)/sbin
+mandir		= $(prefix)/share/man
+sysconfdir	= /etc
+unitdir		= $(prefix)/lib/systemd/system
+sysusersdir	= $(prefix)/lib/sysusers.d
+tmpfilesdir	= $(prefix)/lib/tmpfiles.d
+modulesdir	= $(prefix)/lib/modules-load.d
+exampledir	= $(prefix)/share/doc/pptpctrl/examples
+
+PKG	= libsystemd libseccomp libcap-ng json-c
+
+# pppd 2.5 has a pkg-config file, 2.4 only its headers.  PPPD_INCLUDE names
+# the folder that has pppd/pppd.h when that is not a system one.
+PPPD_INCLUDE	= $(shell pkg-config --variable=includedir pppd 2>/dev/null || echo /usr/include)
+PPPD_VERSION	= $(shell pkg-config --modversion pppd 2>/dev/null || \
+	sed -n 's/^\#define[ \t]*VERSION[ \t]*"\(.*\)"/\1/p' $(PPPD_INCLUDE)/pppd/patchlevel.h)
+PPPD_PLUGINDIR	= $(shell pkg-config --variable=plugindir pppd 2>/dev/null || \
+	echo $(prefix)/lib/pppd/$(PPPD_VERSION))
+
+WARN	= -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	  -Wmissing-prototypes -Wswitch-enum -Wvla -Wcast-qual -Wundef
+WARN_PURE = $(WARN) -Wconversion
+OPT	= -O2 -g
+HARDEN	= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS	= $(OPT) $(HARDEN)
+LDFLAGS	= -pie -Wl,-z,relro,-z,now
+
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
+	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' \
+	  -I. -Ipptpctrl $(WARN) $(CFLAGS) -MMD -MP
+LIBS	= $(shell pkg-config --libs $(PKG))
+INCS	= $(shell pkg-config --cflags $(PKG))
+
+ifeq ($(V),)
+Q = @
+msg = @echo "  $(1)	$(2)";
+else
+msg =
+endif
+
+PROTO	= $(wildcard pptpctrl/proto/*.c)
+SRC	= $(wildcard pptpctrl/*.c) $(PROTO) $(wildcard pptpctrl/net/*.c) \
+	  $(wildcard pptpctrl/priv/*.c) $(wildcard pptpctrl/cli/*.c)
+OBJ	= $(SRC:%.c=$(B)/%.o)
+
+.PHONY: all install uninstall clean unit check demo lint asan fuzz bench soak
+all: $(B)/pptpctrl.bin $(B)/pptpctrl.so
+
+$(B)/pptpctrl.bin: $(OBJ)
+	$(call msg,LD,$@) $(CC) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
+
+$(B)/%.o: %.c
+	$(Q)mkdir -p $(@D)
+	$(call msg,CC,$<) $(CC) $(ALL_CFLAGS) $(INCS) -c -o $@ $<
+
+# pppd's own headers decide what the plugin may be compiled as.
+$(B)/pptpctrl.so: $(wildcard plugin/*.c plugin/*.h)
+	$(Q)mkdir -p $(@D)
+	$(call msg,PLUGIN,$@ for pppd $(PPPD_VERSION)) $(CC) -std=gnu11 -D_GNU_SOURCE \
+	    $(OPT) -Wall -Wextra -fPIC -isystem $(PPPD_INCLUDE) -I. -shared \
+	    -Wl,-z,relro,-z,now -o $@ $(wildcard plugin/*.c)
+
+-include $(OBJ:.o=.d)
+
+# --- tests --------------------------------------------------------------
+# Unit tests, replays and fuzz corpora always run under the sanitizers.
+SAN	= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  -fno-omit-frame-pointer
+T	= $(B)/test
+TEST_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
+	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' \
+	  -I. -Ipptpctrl -Itests $(WARN) $(SAN) -MMD -MP $(INCS)
+T_OBJ	= $(patsubst %.c,$(T)/%.o,$(filter-out pptpctrl/main.c,$(SRC)))
+UNIT	= $(patsubst tests/%.c,$(T)/%,$(wildcard tests/unit/test_*.c) \
+	  $(wildcard tests/replay/replay.c))
+FUZZ	= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_TIME = 60
+
+$(T)/pptpctrl/%.o: pptpctrl/%.c
+	$(Q)mkdir -p $(@D)
+	$(call msg,CC,$< (sanitized)) $(CC) $(TEST_CFLAGS) -c -o $@ $<
+
+# An archive: each test links what it uses and no more.
+$(T)/all.a: $(T_OBJ)
+	$(Q)rm -f $@
+	$(call msg,AR,$@) $(AR) rc $@ $(T_OBJ)
+
+$(UNIT): $(T)/%: tests/%.c $(T)/all.a
+	$(Q)mkdir -p $(@D)
+	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -o $@ $< $(T)/all.a -lcmocka $(LIBS)
+
+$(FUZZ:%=$(T)/fuzz/%): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/corpus.c $(T)/all.a
+	$(Q)mkdir -p $(@D)
+	$(call msg,CORPUS,$@) $(CC) $(TEST_CFLAGS) -o $@ $< tests/fuzz/corpus.c \
+	    $(T)/all.a $(LIBS)
+
+$(T)/conf-dump: tests/conf/dump.c $(T)/all.a
+	$(Q)mkdir -p $(@D)
+	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -Itests/conf -o $@ $< $(T)/all.a $(LIBS)
+
+unit-programs: $(UNIT) $(FUZZ:%=$(T)/fuzz/%) $(T)/conf-dump
+.PHONY: unit-programs
+
+# Without the lab: seconds, no rights.
+unit:
+	$(Q)tests/check unit B=$(B)
+
+# Needs clang and its runtime (Debian: clang, libclang-rt-14-dev).
+fuzz: $(FUZZ:%=fuzz-%)
+fuzz-%: tests/fuzz/fuzz_%.c
+	$(Q)mkdir -p $(B)/fuzz tests/fuzz/corpus/$*
+	$(Q)clang -std=c11 -D_GNU_SOURCE -g -O1 -I. -Ipptpctrl -Itests -Itests/conf \
+	    -fsanitize=fuzzer,address,undefined -o $(B)/fuzz/$* $< $(PROTO) \
+	    pptpctrl/conf.c pptpctrl/req.c
+	$(B)/fuzz/$* -max_total_time=$(FUZZ_TIME) -close_fd_mask=1 \
+	    $(B)/fuzz/new-$* tests/fuzz/corpus/$* 2>&1 | tail -3
+
+# Includes point one way, proto/ is pure, nothing warns.
+lint:
+	$(Q)tests/lint $(CC)
+
+check:
+	$(Q)tests/check all B=$(B)
+
+demo:
+	$(Q)tests/demo
+
+-include $(wildcard $(T)/pptpctrl/*.d $(T)/pptpctrl/*/*.d $(T)/unit/*.d)
+
+SED_PATHS = sed -e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g'
+INSTALL	= install
+
+# Samples go beside the documentation and, only where there is none yet, to
+# their places: an administrator's files are never touched.
+install: all
+	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(PPPD_PLUGINDIR) \
+	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 \
+	    $(DESTDIR)$(sysconfdir)/ppp $(DESTDIR)$(unitdir) \
+	    $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) \
+	    $(DESTDIR)$(modulesdir) $(DESTDIR)$(exampledir)
+	$(INSTALL) -m 0755 $(B)/pptpctrl.bin $(DESTDIR)$(sbindir)/pptpctrl
+	ln -sf pptpctrl $(DESTDIR)$(sbindir)/pptpd
+	$(INSTALL) -m 0644 $(B)/pptpctrl.so $(DESTDIR)$(PPPD_PLUGINDIR)/
+	$(INSTALL) -m 0644 $(wildcard etc/*.5) $(DESTDIR)$(mandir)/man5/
+	$(INSTALL) -m 0644 $(wildcard etc/*.8) $(DESTDIR)$(mandir)/man8/
+	$(INSTALL) -m 0644 etc/pptpd.conf etc/options.pptpd \
+	    $(DESTDIR)$(exampledir)/
+	test -e $(DESTDIR)$(sysconfdir)/pptpd.conf || \
+	    $(INSTALL) -m 0644 etc/pptpd.conf $(DESTDIR)$(sysconfdir)/
+	test -e $(DESTDIR)$(sysconfdir)/ppp/options.pptpd || \
+	    $(INSTALL) -m 0644 etc/options.pptpd $(DESTDIR)$(sysconfdir)/ppp/
+	for u in pptpd.socket pptpd.service; do \
+	    $(SED_PATHS) etc/$$u > $(DESTDIR)$(unitdir)/$$u && \
+	    chmod 0644 $(DESTDIR)$(unitdir)/$$u || exit 1; done
+	$(INSTALL) -m 0644 etc/pptpd.sysusers $(DESTDIR)$(sysusersdir)/pptpctrl.conf
+	$(INSTALL) -m 0644 etc/pptpd.tmpfiles $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf
+	$(INSTALL) -m 0644 etc/pptpd.modules-load $(DESTDIR)$(modulesdir)/pptpctrl.conf
+
+# Configuration stays, as with any package that is removed.
+uninstall:
+	rm -f $(DESTDIR)$(sbindir)/pptpctrl $(DESTDIR)$(sbindir)/pptpd \
+	    $(DESTDIR)$(PPPD_PLUGINDIR)/pptpctrl.so \
+	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man5/%,$(wildcard etc/*.5)) \
+	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man8/%,$(wildcard etc/*.8)) \
+	    $(DESTDIR)$(unitdir)/pptpd.socket $(DESTDIR)$(unitdir)/pptpd.service \
+	    $(DESTDIR)$(sysusersdir)/pptpctrl.conf \
+	    $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf \
+	    $(DESTDIR)$(modulesdir)/pptpctrl.conf
+	rm -rf $(DESTDIR)$(exampledir)
+
+clean:
+	rm -rf $(B)
