@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Configuration: text of /etc/pptpd.conf and the command line to one struct
+ * conf.  The grammar is PoPToP's (first match of a keyword wins, lists of
+ * addresses with a range in one octet), with the extensions named in
+ * pptpd.conf(5).  No globals; nothing here opens a socket or looks at the
+ * kernel.
+ */
+#ifndef PPTPCTRL_CONF_H
+#define PPTPCTRL_CONF_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONF_DEFAULT_FILE	"/etc/pptpd.conf"
+#define CONF_DEFAULT_PPPD	"/usr/sbin/pppd"
+#define CONF_DEFAULT_PIDFILE	"/var/run/pptpd.pid"
+#define CONF_DEFAULT_CONNECTIONS 100u
+#define CONF_DEFAULT_STIMEOUT	10u
+#define CONF_MAX_CONNECTIONS	65535u
+
+enum conf_datapath {
+	CONF_DP_AUTO,
+	CONF_DP_RELAY,
+	CONF_DP_TTY,
+	CONF_DP_KERNEL,
+};
+
+/* Where a value came from: the command line beats the file (pptpd(8)). */
+enum conf_source {
+	CONF_FROM_DEFAULT,
+	CONF_FROM_FILE,
+	CONF_FROM_ARGV,
+};
+
+struct conf {
+	char *file;		/* the file read, never NULL after conf_load */
+	bool file_missing;	/* the default file does not exist: defaults */
+	char *option;		/* pppd options file or NULL */
+	char *ppp;		/* path of pppd, never NULL */
+	char *pidfile;		/* never NULL; "" means: write none */
+	char *speed;		/* tty speed for pppd's arguments, never NULL */
+	struct in_addr listen;	/* INADDR_ANY when not given */
+	bool listen_set;
+	uint16_t port;		/* host order; "pptp" in services, else 1723 */
+	unsigned connections;	/* most calls at once, after the lists' cut;
+				 * with delegate and no limit given, the
+				 * most there is: PoPToP had none there */
+	unsigned stimeout;	/* seconds to the first whole message */
+	bool debug;
+	bool noipparam;
+	bool delegate;		/* pppd chooses addresses: no pool, no L:R */
+	bool logwtmp;
+	enum conf_datapath datapath;
+	bool foreground;	/* -f */
+	char *bcrelay;		/* NULL unless given; only recorded */
+	char *vrf;		/* NULL unless given; only recorded */
+
+	/* Pool: slot i offers local[n_local == 1 ? 0 : i] and remote[i].
+	 * Both NULL and 0 with delegate.  Else, after success, n_remote is
+	 * connections and n_local is 1 or connections: no slot lacks an
+	 * address. */
+	struct in_addr *local;
+	size_t n_local;
+	struct in_addr *remote;
+	size_t n_remote;
+
+	/* Where each came from, by keyword, for precedence and for check. */
+	enum conf_source src_connections, src_stimeout, src_debug, src_listen,
+	    src_option, src_ppp, src_pidfile, src_speed, src_noipparam,
+	    src_delegate, src_logwtmp, src_local, src_remote, src_datapath,
+	    src_bcrelay, src_vrf;
+};
+
+enum conf_severity {
+	CONF_NOTICE,		/* accepted, says what no longer happens */
+	CONF_WARNING,		/* accepted, probably not what was meant */
+	CONF_ERROR,		/* will not start */
+};
+
+/*
+ * One finding.  line is 0 when it is not about a line.  file is never NULL:
+ * the configuration file, or "command line".  text has no newline and no
+ * byte outside printable ASCII, whatever was in the file.
+ */
+typedef void (*conf_report_fn)(void *arg, enum conf_severity severity,
+    const char *file, unsigned line, const char *text);
+
+/* What main is to do after the command line was read. */
+enum conf_action {
+	CONF_RUN,
+	CONF_EXIT_OK,		/* -h or -v: ret_text is for stdout */
+	CONF_EXIT_USAGE,	/* bad option: ret_text is for stdout, rc 1 */
+};
+
+/* Set every field to its default.  conf must later go to conf_free. */
+void conf_init(struct conf *conf);
+
+/* Free what conf owns and leave it as after conf_init, without defaults. */
+void conf_free(struct conf *conf);
+
+/*
+ * Read PoPToP's command line (pptpd(8)): -c -o -p -l -e -s -t -C -d -f -i -D
+ * -w -b -V -h -v and their long names.  Only records; the file comes with
+ * conf_load.  Findings go to report.  Returns false if one was CONF_ERROR.
+ * *ret_text is static storage, set for CONF_EXIT_*.
+ */
+bool conf_argv(struct conf *conf, int argc, char **argv,
+    conf_report_fn report, void *arg, enum conf_action *ret_action,
+    const char **ret_text);
+
+/*
+ * Read conf->file (or the default file) on top of what conf_argv set, and
+ * work out the pool.  Returns false if a finding was CONF_ERROR.
+ */
+bool conf_load(struct conf *conf, conf_report_fn report, void *arg);
+
+/*
+ * The same for text in memory, text[0..len), named name in findings:
+ * what tests and the fuzzer call.  Does not touch the file system except to
+ * resolve host names in lists.
+ */
+bool conf_parse(struct conf *conf, const char *name, const char *text,
+    size_t len, conf_report_fn report, void *arg);
+
+/*
+ * Look whether pppd can be executed and its options file read, as PoPToP
+ * did before it went into the background.  For main, after conf_load; apart
+ * from it because tests have neither file.  Returns false if not.
+ */
+bool conf_check_files(const struct conf *conf, conf_report_fn report,
+    void *arg);
+
+const char *conf_datapath_name(enum conf_datapath dp);
+
+/* Keyword number i of the file, with its one-line description; NULL and
+ * *ret_doc untouched past the last.  For the test of the manual pages. */
+const char *conf_keyword(size_t i, const char **ret_doc);
+
+#endif
