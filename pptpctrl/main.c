@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Start-up order, and nothing else: command line, configuration, machine,
+ * sockets, worker.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "conf.h"
+#include "log.h"
+#include "net/sandbox.h"
+#include "net/worker.h"
+#include "priv/launch.h"
+#include "priv/title.h"
+
+/* Where the process that was started waits for the daemon: -1 in the
+ * foreground. */
+static int ready_fd = -1;
+
+static void
+complain(const char *text)
+{
+	fprintf(stderr, "pptpd: %s\n", text);
+}
+
+/* Findings about the configuration: to the log, and to a terminal. */
+static void
+report(void *arg, enum conf_severity severity, const char *file,
+    unsigned line, const char *text)
+{
+	int level = severity == CONF_ERROR ? LOG_ERR :
+	    severity == CONF_WARNING ? LOG_WARNING : LOG_NOTICE;
+	char where[512] = "";
+
+	(void)arg;
+	/* PoPToP's own lines stay as they are: scripts look for them. */
+	if (strncmp(text, "MGR: ", 5) == 0)
+		text += 5;
+	else if (file && line > 0)
+		snprintf(where, sizeof(where), "%s line %u: ", file, line);
+	else if (file)
+		snprintf(where, sizeof(where), "%s: ", file);
+	log_line(level, "MGR: %s%s", where, text);
+	if (log_fd() >= 0 && isatty(STDERR_FILENO) &&
+	    severity != CONF_NOTICE)
+		fprintf(stderr, "pptpd: %s%s\n", where, text);
+}
+
+/* Descriptors 0, 1 and 2 are open, whatever we were started with. */
+static void
+have_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+/* The parent stays until the daemon is ready, so that its exit status and
+ * its error message are the daemon's. */
+static void
+go_background(void)
+{
+	int pipefd[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		log_fatal("MGR: pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		log_fatal("MGR: fork: %s", strerror(errno));
+	if (pid > 0) {
+		close(pipefd[1]);
+		_exit(read(pipefd[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(pipefd[0]);
+	ready_fd = pipefd[1];
+	setsid();
+	if (chdir("/") < 0)
+		log_fatal("MGR: chdir: %s", strerror(errno));
+}
+
+static void
+write_pidfile(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f) {
+		log_err("MGR: pid file %s: %s", path, strerror(errno));
+		return;
+	}
+	fprintf(f, "%d\n", (int)getpid());
+	fclose(f);
+}
+
+static void
+ready(void *arg)
+{
+	const struct conf *conf = arg;
+
+	write_pidfile(conf->pidfile);
+	sd_notify(0, "READY=1\nSTATUS=serving");
+	if (ready_fd >= 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		for (int fd = 0; null >= 0 && fd <= 2; fd++)
+			dup2(null, fd);
+		if (null > 2)
+			close(null);
+		(void)!write(ready_fd, "", 1);
+		close(ready_fd);
+	}
+}
+
+static int
+run_worker(const struct launch *l, int control)
+{
+	struct worker_setup setup = { .conf = l->conf, .path = l->path,
+	    .control = control, .gre_fd = l->gre_fd,
+	    .udp_fd = l->tunnel.relay_fd, .status_fd = l->status_fd,
+	    .n_listen = l->n_listen };
+
+	for (int i = 0; i < l->n_listen; i++)
+		setup.listen_fd[i] = l->listen_fd[i];
+	return worker_main(&setup);
+}
+
+static int
+serve(struct conf *conf)
+{
+	static struct launch launch;
+	char why[LAUNCH_WHY_MAX];
+	enum launch_exit status;
+
+	if (geteuid() != 0) {
+		complain("must be started as root: it opens raw GRE sockets "
+		    "and ppp devices (CAP_NET_ADMIN, CAP_NET_RAW) and starts "
+		    "pppd; the part that reads the network runs without "
+		    "any right");
+		return LAUNCH_FAILED;
+	}
+	if (sandbox_prepare(why) < 0 ||
+	    launch_prepare(&launch, conf, why) < 0) {
+		log_err("MGR: %s", why);
+		if (log_fd() >= 0)
+			complain(why);
+		return LAUNCH_FAILED;
+	}
+	status = launch_run(&launch, run_worker, ready, conf);
+	unlink(conf->pidfile);
+	return (int)status;
+}
+
+int
+main(int argc, char **argv)
+{
+	enum conf_action action;
+	const char *text = NULL;
+	struct conf conf;
+	int status;
+
+	if (argc > 1 && cli_is_command(argv[1]))
+		return cli_run(argc - 1, argv + 1);
+	have_standard_descriptors();
+	title_init(argc, argv);
+	umask(022);
+	conf_init(&conf);
+	log_open("pptpd", true);
+	if (!conf_argv(&conf, argc, argv, report, NULL, &action, &text))
+		return LAUNCH_FAILED;
+	if (action != CONF_RUN) {
+		fputs(text, stdout);
+		return action == CONF_EXIT_OK ? 0 : 1;
+	}
+	if (!conf_load(&conf, report, NULL)) {
+		if (log_fd() >= 0 && !isatty(STDERR_FILENO))
+			complain("the configuration has errors, see the "
+			    "system log");
+		return LAUNCH_FAILED;
+	}
+	log_set_debug(conf.debug);
+	log_open("pptpd", conf.foreground);
+	if (!conf.foreground)
+		go_background();
+	status = serve(&conf);
+	conf_free(&conf);
+	return status;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One call's way to its pppd: frames as PPP over L2TP on the loopback UDP
+ * pair that all calls share, or as async HDLC on a pty of its own.  On the
+ * kernel path there is none.
+ */
+#ifndef NET_CHANNEL_H
+#define NET_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "proto/hdlc.h"
+
+#define CHANNEL_HEADROOM 8u	/* bytes that channel_put may write before */
+#define L2TP_HEADER	6u	/* RFC 2661 3.1: flags, tunnel, session */
+
+/* --- the pair that all relay calls share ------------------------------- */
+
+#define L2TP_BATCH	64u
+
+struct l2tp {			/* private, but embedded by the relay */
+	int fd;
+	unsigned n;
+	struct {
+		uint8_t *at;	/* starts with the L2TP header */
+		size_t len;
+	} out[L2TP_BATCH];
+	bool no_gso;		/* the kernel refused UDP_SEGMENT */
+	uint64_t n_dropped;
+};
+
+void l2tp_init(struct l2tp *l, int fd);
+
+/* Send what channel_put collected; what the kernel refuses is counted. */
+void l2tp_flush(struct l2tp *l);
+
+/* --- a call's channel --------------------------------------------------- */
+
+/* A frame from pppd; valid during the call only, no headroom.  NULL: no more
+ * for now. */
+typedef void (*channel_rx_fn)(void *arg, const uint8_t *frame, size_t len);
+/* The pty was hung up. */
+typedef void (*channel_end_fn)(void *arg);
+
+enum channel_kind {
+	CHANNEL_NONE,
+	CHANNEL_L2TP,
+	CHANNEL_PTY,
+};
+
+struct channel {		/* private, but embedded by the flow */
+	enum channel_kind kind;
+	uint8_t header[L2TP_HEADER];
+	struct l2tp *l2tp;	/* borrowed */
+	/* pty */
+	int fd;
+	bool ready;		/* pppd has made it a PPP line */
+	bool waiting;		/* for room */
+	sd_event_source *io;
+	uint8_t *out;		/* encoded, not yet written */
+	size_t out_len;
+	struct hdlc_dec *dec;
+	channel_rx_fn rx;
+	channel_end_fn end;
+	void *arg;
+	uint64_t n_dropped;
+};
+
+/* A channel that is not there yet, or on the kernel path never. */
+void channel_init(struct channel *c);
+
+/* On the shared pair: session id is the call id. */
+void channel_l2tp(struct channel *c, struct l2tp *l, uint16_t tunnel,
+    uint16_t session);
+
+/* On the pty master fd, which it owns from now on.  0 or -errno. */
+int channel_pty(struct channel *c, sd_event *loop, int fd, channel_rx_fn rx,
+    channel_end_fn end, void *arg);
+
+/* pppd has the pty: what waited may be written. */
+void channel_ready(struct channel *c);
+
+/*
+ * Pass a frame on.  CHANNEL_HEADROOM bytes before it may be overwritten, and
+ * it must stay until channel_flush (or l2tp_flush).
+ */
+void channel_put(struct channel *c, uint8_t *frame, size_t len);
+
+/* Write what was put. */
+void channel_flush(struct channel *c);
+
+/* Forget it; a pty is hung up. */
+void channel_close(struct channel *c);
+
+#endif

@@ -1,0 +1,666 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/worker.h"
+#include "proto/frame.h"
+
+#define IN_SIZE		512u	/* two whole messages of the longest */
+#define OUT_MAX		16384u	/* a peer that does not read is closed */
+#define WRITE_WAIT_MS	10000u	/* ... or when it reads nothing so long */
+#define LINGER_MS	3000u
+#define ACCEPT_BURST	64
+#define ACCEPT_PAUSE_US	100000u
+
+struct conn {
+	struct ctrl ctrl;
+	struct worker *worker;
+	TAILQ_ENTRY(conn) next;
+	struct admit_entry admit;
+	int fd;			/* -1: closed, waits for its calls */
+	struct in_addr peer, own;
+	sd_event_source *io, *timer;
+	struct session *session[CTRL_MAX_CALLS];
+	bool announced;		/* "started" was logged */
+	bool closing;		/* CTRL_ACT_CLOSE: flush, then linger */
+	bool lingering;
+	bool *gone;		/* set when freed inside messages() */
+	uint64_t linger_until;	/* ms */
+	uint64_t write_until;	/* ms; 0: nothing waits to be written */
+	uint16_t in_len;
+	uint16_t out_len;
+	uint8_t in[IN_SIZE];
+	uint8_t *out;		/* OUT_MAX, only while something waits */
+};
+
+static void perform(struct conn *c, struct ctrl_acts *acts);
+static void arm(struct conn *c);
+
+struct in_addr
+conn_peer(const struct conn *c)
+{
+	return c->peer;
+}
+
+struct in_addr
+conn_own(const struct conn *c)
+{
+	return c->own;
+}
+
+const struct ctrl *
+conn_ctrl(const struct conn *c)
+{
+	return &c->ctrl;
+}
+
+unsigned
+conn_count(const struct worker *w)
+{
+	return w->n_conns;
+}
+
+static const char *
+peer_text(const struct conn *c, char buf[INET_ADDRSTRLEN])
+{
+	inet_ntop(AF_INET, &c->peer, buf, INET_ADDRSTRLEN);
+	return buf;
+}
+
+/* --- the end ------------------------------------------------------------ */
+
+static void
+close_socket(struct conn *c)
+{
+	if (c->fd < 0)
+		return;
+	sd_event_source_disable_unref(c->io);
+	c->io = NULL;
+	close(c->fd);
+	c->fd = -1;
+	free(c->out);
+	c->out = NULL;
+	c->out_len = 0;
+	c->write_until = 0;
+	admit_done(&c->worker->admit, &c->admit);
+}
+
+/* Free it when its socket is closed and its calls are over. */
+static bool
+free_if_done(struct conn *c)
+{
+	struct worker *w = c->worker;
+	char ip[INET_ADDRSTRLEN];
+
+	if (c->fd >= 0 || !ctrl_done(&c->ctrl))
+		return false;
+	if (c->announced)
+		log_info("CTRL: Client %s control connection finished",
+		    peer_text(c, ip));
+	if (c->gone)
+		*c->gone = true;
+	sd_event_source_disable_unref(c->timer);
+	TAILQ_REMOVE(&w->conns, c, next);
+	w->n_conns--;
+	free(c);
+	worker_check_done(w);
+	return true;
+}
+
+/* --- deadlines ---------------------------------------------------------- */
+
+static uint64_t
+deadline(const struct conn *c)
+{
+	uint64_t at = ctrl_deadline(&c->ctrl);
+
+	if (c->write_until != 0 && c->write_until < at)
+		at = c->write_until;
+	if (c->lingering && c->linger_until < at)
+		at = c->linger_until;
+	return at;
+}
+
+static int on_timer(sd_event_source *src, uint64_t usec, void *arg);
+
+static void
+arm(struct conn *c)
+{
+	uint64_t at = deadline(c);
+	int r;
+
+	if (at == UINT64_MAX) {
+		if (c->timer)
+			sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+		return;
+	}
+	/* worker_now is one ahead of the clock, so that it is never 0. */
+	if (!c->timer) {
+		r = sd_event_add_time(c->worker->loop, &c->timer,
+		    CLOCK_MONOTONIC, at * 1000u, 50000, on_timer, c);
+		if (r < 0)
+			log_err("CTRL: timer: %s", strerror(-r));
+		return;
+	}
+	sd_event_source_set_time(c->timer, at * 1000u);
+	sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+}
+
+/* --- writing ------------------------------------------------------------ */
+
+static void
+linger(struct conn *c)
+{
+	/* Closing with bytes unread would reset, and our last message with
+	 * it: end our direction, read away what comes, for a while. */
+	if (shutdown(c->fd, SHUT_WR) < 0) {
+		close_socket(c);
+		return;
+	}
+	c->lingering = true;
+	c->linger_until = worker_now(c->worker) + LINGER_MS;
+	sd_event_source_set_io_events(c->io, EPOLLIN);
+}
+
+static void
+lost(struct conn *c)
+{
+	struct ctrl_acts acts = { .n = 0 };
+
+	close_socket(c);
+	ctrl_hangup(&c->ctrl, CALL_END_TCP, worker_now(c->worker), &acts);
+	perform(c, &acts);
+}
+
+static void
+flush_out(struct conn *c)
+{
+	while (c->out_len > 0) {
+		ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL |
+		    MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) {
+			lost(c);
+			return;
+		}
+		c->out_len = (uint16_t)(c->out_len - n);
+		memmove(c->out, c->out + n, c->out_len);
+		c->write_until = worker_now(c->worker) + WRITE_WAIT_MS;
+	}
+	free(c->out);
+	c->out = NULL;
+	c->write_until = 0;
+	sd_event_source_set_io_events(c->io, EPOLLIN);
+	if (c->closing)
+		linger(c);
+	if (!free_if_done(c))
+		arm(c);
+}
+
+/* One message, one write; what does not fit waits. */
+static bool
+send_message(struct conn *c, const uint8_t *msg, size_t len)
+{
+	ssize_t n = 0;
+
+	if (c->fd < 0)
+		return true;
+	if (c->out_len == 0) {
+		do
+			n = send(c->fd, msg, len, MSG_NOSIGNAL |
+			    MSG_DONTWAIT);
+		while (n < 0 && errno == EINTR);
+		if (n < 0 && errno != EAGAIN)
+			return false;
+		if (n < 0)
+			n = 0;
+		if ((size_t)n == len)
+			return true;
+	}
+	if (!c->out)
+		c->out = malloc(OUT_MAX);
+	if (!c->out || OUT_MAX - c->out_len < len - (size_t)n)
+		return false;
+	memcpy(c->out + c->out_len, msg + n, len - (size_t)n);
+	c->out_len = (uint16_t)(c->out_len + len - (size_t)n);
+	if (c->write_until == 0)
+		c->write_until = worker_now(c->worker) + WRITE_WAIT_MS;
+	sd_event_source_set_io_events(c->io, EPOLLIN | EPOLLOUT);
+	return true;
+}
+
+/* --- actions ------------------------------------------------------------ */
+
+static void
+note(struct conn *c, const struct ctrl_act *a)
+{
+	char ip[INET_ADDRSTRLEN], host[LOG_ESCAPED_MAX(CTRL_NAME_LEN)];
+	char vendor[LOG_ESCAPED_MAX(CTRL_NAME_LEN)];
+
+	peer_text(c, ip);
+	switch (a->note) {
+	case CTRL_NOTE_ESTABLISHED:
+		admit_done(&c->worker->admit, &c->admit);
+		if (!c->announced)
+			log_info("CTRL: Client %s control connection started",
+			    ip);
+		c->announced = true;
+		log_debug("CTRL: Client %s: version %04x firmware %u host "
+		    "\"%s\" vendor \"%s\"", ip, c->ctrl.peer_version,
+		    c->ctrl.peer_firmware, log_escape(host, sizeof(host),
+		    c->ctrl.peer_host), log_escape(vendor, sizeof(vendor),
+		    c->ctrl.peer_vendor));
+		break;
+	case CTRL_NOTE_BAD_MESSAGE:
+		log_debug("CTRL: Client %s closed: not PPTP, or a message "
+		    "out of place (type %u)", ip, a->arg);
+		break;
+	case CTRL_NOTE_UNEXPECTED:
+		log_debug("CTRL: Client %s: message type %u ignored", ip,
+		    a->arg);
+		break;
+	case CTRL_NOTE_OLD_VERSION:
+		log_warn("CTRL: Client %s refused: protocol version %04x",
+		    ip, a->arg);
+		break;
+	case CTRL_NOTE_CALL_ID:
+		log_debug("CTRL: Client %s: no call has id %u", ip, a->arg);
+		break;
+	case CTRL_NOTE_RATE:
+		log_warn("CTRL: Client %s closed: too many messages", ip);
+		break;
+	case CTRL_NOTE_TIMEOUT_SCCRQ:
+	case CTRL_NOTE_TIMEOUT_PARTIAL:
+		log_debug("CTRL: Client %s closed: nothing whole was sent in "
+		    "time", ip);
+		break;
+	case CTRL_NOTE_TIMEOUT_IDLE:
+		log_info("CTRL: Client %s closed: no call for too long", ip);
+		break;
+	case CTRL_NOTE_TIMEOUT_ECHO:
+		log_info("CTRL: Client %s does not answer echo requests on "
+		    "TCP", ip);
+		break;
+	case CTRL_NOTE_REFUSED:
+		log_debug("CTRL: Client %s: call refused, result %u", ip,
+		    a->arg);
+		break;
+	case CTRL_NOTE_RESERVED:
+		log_debug("CTRL: Client %s: reserved field not 0", ip);
+		break;
+	}
+}
+
+/* Slots that could not be opened, to be told once the list is done. */
+struct failed_opens {
+	uint8_t slot[CTRL_MAX_CALLS];
+	unsigned n;
+};
+
+static void
+act(struct conn *c, const struct ctrl_acts *acts, const struct ctrl_act *a,
+    struct failed_opens *failed, bool *ret_lost)
+{
+	struct session **s = &c->session[a->slot % CTRL_MAX_CALLS];
+
+	switch (a->type) {
+	case CTRL_ACT_SEND:
+		if (!send_message(c, acts->buf + a->off, a->len))
+			*ret_lost = true;
+		break;
+	case CTRL_ACT_OPEN:
+		*s = session_open(c->worker, c, a->slot,
+		    c->ctrl.call[a->slot].peer_id);
+		if (!*s)
+			failed->slot[failed->n++] = a->slot;
+		break;
+	case CTRL_ACT_START:
+		if (*s)
+			session_start(*s, a->arg != 0);
+		break;
+	case CTRL_ACT_STOP:
+		if (*s)
+			session_stop(*s, a->arg != 0);
+		break;
+	case CTRL_ACT_FREE:
+		if (*s)
+			session_free(*s, &c->ctrl.call[a->slot]);
+		*s = NULL;
+		break;
+	case CTRL_ACT_CLOSE:
+		c->closing = true;
+		break;
+	case CTRL_ACT_NOTE:
+		note(c, a);
+		break;
+	}
+}
+
+/* Do what the machine decided.  c may be gone afterwards. */
+static void
+perform(struct conn *c, struct ctrl_acts *acts)
+{
+	struct failed_opens failed = { .n = 0 };
+	bool is_lost = false;
+
+	for (size_t i = 0; i < acts->n; i++)
+		act(c, acts, &acts->act[i], &failed, &is_lost);
+	for (unsigned i = 0; i < failed.n; i++) {
+		struct ctrl_acts more = { .n = 0 };
+
+		ctrl_opened(&c->ctrl, failed.slot[i], CALL_OPEN_NO_RESOURCE,
+		    0, worker_now(c->worker), &more);
+		for (size_t k = 0; k < more.n; k++)
+			act(c, &more, &more.act[k], &failed, &is_lost);
+	}
+	if (is_lost && c->fd >= 0) {
+		lost(c);
+		return;
+	}
+	if (c->closing && c->fd >= 0 && !c->lingering && c->out_len == 0)
+		linger(c);
+	if (!free_if_done(c))
+		arm(c);
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+/* All whole messages in the buffer; c may be gone afterwards. */
+static void
+messages(struct conn *c)
+{
+	struct worker *w = c->worker;
+	size_t off = 0, len;
+	enum frame_status st = FRAME_MORE;
+
+	while (!c->closing && c->fd >= 0) {
+		struct ctrl_acts acts = { .n = 0 };
+		bool desync;
+
+		st = frame_next(c->in + off, c->in_len - off, &len);
+		if (st == FRAME_MORE)
+			break;
+		desync = st == FRAME_DESYNC;
+		if (desync)
+			ctrl_desync(&c->ctrl, worker_now(w), &acts);
+		else
+			ctrl_input(&c->ctrl, c->in + off, len, worker_now(w),
+			    &acts);
+		off += desync ? 0 : len;
+		if (acts.n > 0) {
+			bool gone = false;
+
+			c->gone = &gone;
+			perform(c, &acts);
+			if (gone)
+				return;
+			c->gone = NULL;
+		}
+	}
+	if (c->closing || c->fd < 0) {
+		c->in_len = 0;
+		return;
+	}
+	memmove(c->in, c->in + off, c->in_len - off);
+	c->in_len = (uint16_t)(c->in_len - off);
+	ctrl_partial(&c->ctrl, c->in_len > 0, worker_now(w));
+	arm(c);
+}
+
+static void
+drain(struct conn *c)
+{
+	uint8_t buf[IN_SIZE];
+	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	close_socket(c);
+	free_if_done(c);
+}
+
+static void
+receive(struct conn *c)
+{
+	struct ctrl_acts acts = { .n = 0 };
+	ssize_t n = recv(c->fd, c->in + c->in_len, IN_SIZE - c->in_len,
+	    MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		close_socket(c);
+		ctrl_hangup(&c->ctrl, n == 0 ? CALL_END_EOF : CALL_END_TCP,
+		    worker_now(c->worker), &acts);
+		perform(c, &acts);
+		return;
+	}
+	c->in_len = (uint16_t)(c->in_len + n);
+	messages(c);
+}
+
+static int
+on_io(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)src;
+	(void)fd;
+	if (revents & EPOLLOUT && c->out_len > 0) {
+		flush_out(c);
+		return 0;	/* the rest comes with the next wakeup */
+	}
+	if (c->lingering)
+		drain(c);
+	else if (c->closing)
+		return 0;
+	else
+		receive(c);
+	return 0;
+}
+
+static int
+on_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct conn *c = arg;
+	struct ctrl_acts acts = { .n = 0 };
+	uint64_t now = worker_now(c->worker);
+
+	(void)src;
+	(void)usec;
+	if (c->lingering && now >= c->linger_until) {
+		close_socket(c);
+		c->lingering = false;
+	}
+	if (c->write_until != 0 && now >= c->write_until) {
+		lost(c);
+		return 0;
+	}
+	ctrl_tick(&c->ctrl, now, &acts);
+	perform(c, &acts);
+	return 0;
+}
+
+/* --- accepting ---------------------------------------------------------- */
+
+static void
+welcome(struct worker *w, int fd, struct in_addr peer)
+{
+	struct sockaddr_in own;
+	socklen_t len = sizeof(own);
+	struct admit_entry *oldest;
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c || getsockname(fd, (struct sockaddr *)&own, &len) < 0) {
+		free(c);
+		close(fd);
+		return;
+	}
+	c->worker = w;
+	c->fd = fd;
+	c->peer = peer;
+	c->own = own.sin_addr;
+	if (sd_event_add_io(w->loop, &c->io, fd, EPOLLIN, on_io, c) < 0) {
+		free(c);
+		close(fd);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&w->conns, c, next);
+	w->n_conns++;
+	ctrl_init(&c->ctrl, &w->ctrl_conf, worker_now(w));
+	arm(c);
+	admit_half_open(&w->admit, &c->admit, peer, &oldest);
+	if (oldest) {
+		struct conn *old = (struct conn *)(void *)((char *)oldest -
+		    offsetof(struct conn, admit));
+
+		lost(old);
+	}
+}
+
+static int
+on_resume(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)src;
+	(void)usec;
+	for (int i = 0; i < w->n_listen && !w->stopping; i++)
+		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_ON);
+	return 0;
+}
+
+/* Out of descriptors or memory: accepting at once again would only spin. */
+static void
+pause_listening(struct worker *w, int error)
+{
+	uint32_t suppressed;
+
+	for (int i = 0; i < w->n_listen; i++)
+		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_OFF);
+	sd_event_source_disable_unref(w->listen_pause);
+	w->listen_pause = NULL;
+	sd_event_add_time_relative(w->loop, &w->listen_pause,
+	    CLOCK_MONOTONIC, ACCEPT_PAUSE_US, 10000, on_resume, w);
+	if (log_rate_ok(&w->accept_rate, worker_now(w), 10000, &suppressed))
+		log_err("MGR: accept: %s; new clients wait (raise "
+		    "LimitNOFILE)", strerror(error));
+}
+
+static int
+on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)src;
+	(void)revents;
+	for (int i = 0; i < ACCEPT_BURST; i++) {
+		struct sockaddr_in sin;
+		socklen_t len = sizeof(sin);
+		int got = accept4(fd, (struct sockaddr *)&sin, &len,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (got < 0 && (errno == EMFILE || errno == ENFILE ||
+		    errno == ENOBUFS || errno == ENOMEM)) {
+			pause_listening(w, errno);
+			break;
+		}
+		if (got < 0 && errno == EAGAIN)
+			break;
+		if (got < 0)
+			continue;	/* that client gave up */
+		if (!admit_ask(&w->admit, sin.sin_addr, w->n_conns)) {
+			close(got);
+			continue;
+		}
+		welcome(w, got, sin.sin_addr);
+	}
+	return 0;
+}
+
+int
+conn_listen(struct worker *w, int fd)
+{
+	int r = sd_event_add_io(w->loop, &w->listen_io[w->n_listen], fd,
+	    EPOLLIN, on_accept, w);
+
+	if (r >= 0)
+		w->n_listen++;
+	return r;
+}
+
+/* --- from the sessions -------------------------------------------------- */
+
+void
+conn_opened(struct conn *c, unsigned slot, enum call_open_result result,
+    uint16_t own_id)
+{
+	struct ctrl_acts acts = { .n = 0 };
+
+	ctrl_opened(&c->ctrl, slot, result, own_id, worker_now(c->worker),
+	    &acts);
+	perform(c, &acts);
+}
+
+void
+conn_gre(struct conn *c, unsigned slot)
+{
+	struct ctrl_acts acts = { .n = 0 };
+
+	ctrl_gre(&c->ctrl, slot, worker_now(c->worker), &acts);
+	perform(c, &acts);
+}
+
+void
+conn_up(struct conn *c, unsigned slot)
+{
+	ctrl_up(&c->ctrl, slot, worker_now(c->worker));
+	arm(c);
+}
+
+void
+conn_exited(struct conn *c, unsigned slot, enum call_end why)
+{
+	struct ctrl_acts acts = { .n = 0 };
+
+	ctrl_exited(&c->ctrl, slot, why, worker_now(c->worker), &acts);
+	perform(c, &acts);
+}
+
+void
+conn_terminate(struct conn *c, unsigned slot, enum call_end why)
+{
+	struct ctrl_acts acts = { .n = 0 };
+
+	ctrl_terminate(&c->ctrl, slot, why, worker_now(c->worker), &acts);
+	perform(c, &acts);
+}
+
+void
+conn_shutdown_all(struct worker *w)
+{
+	struct conn *c, *next;
+
+	for (int i = 0; i < w->n_listen; i++)
+		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_OFF);
+	for (c = TAILQ_FIRST(&w->conns); c; c = next) {
+		struct ctrl_acts acts = { .n = 0 };
+
+		next = TAILQ_NEXT(c, next);
+		ctrl_shutdown(&c->ctrl, CALL_END_SHUTDOWN, worker_now(w),
+		    &acts);
+		perform(c, &acts);
+	}
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The data path in user space: one raw GRE socket for all calls on one side,
+ * each call's channel on the other, in batches both ways.  Owns the sockets,
+ * the buffers and the clock; the decisions are proto/'s.
+ */
+#ifndef NET_RELAY_H
+#define NET_RELAY_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "net/channel.h"
+#include "proto/gre.h"
+#include "proto/pppfilter.h"
+#include "proto/reorder.h"
+
+struct relay;
+struct flow;
+
+/* The first data frame of the client arrived.  Once per flow. */
+typedef void (*flow_first_fn)(struct flow *f, void *arg);
+
+enum flow_drop {
+	DROP_SHORT, DROP_PLAIN, DROP_OVERSIZE, DROP_PROTOCOL, DROP_MPPE,
+	DROP_LATE, DROP_DUP, DROP_FAR, DROP_NO_BUFFER, DROP_OUT, DROP_SEND,
+	DROP_KINDS
+};
+extern const char *const flow_drop_names[DROP_KINDS];
+
+struct flow_counts {
+	uint64_t rx_frames, rx_bytes;	/* PPP frames from the client */
+	uint64_t tx_frames, tx_bytes;	/* to the client */
+	uint32_t drop[DROP_KINDS];
+};
+
+/* One call in the relay; embedded in its session. */
+struct flow {
+	struct relay *relay;		/* NULL: not attached */
+	uint16_t own_id, peer_id;
+	struct in_addr peer, own;
+	struct gre_flow gre;
+	struct reorder reorder;
+	struct pppfilter filter;
+	struct channel channel;
+	struct flow_counts counts;
+	struct held_frame {
+		uint8_t *data;		/* with CHANNEL_HEADROOM before */
+		size_t len;
+	} held[PPP_HOLD_SLOTS];
+	bool first_seen;
+	bool client_gone;	/* answer pppd's Terminate-Request for it */
+	bool ack_listed, gap_listed, dirty;
+	uint64_t last_rx_us;	/* monotonic, 0: nothing yet */
+	TAILQ_ENTRY(flow) acks, gaps, dirties;
+};
+
+/* Serve gre_fd and, where udp_fd >= 0, the L2TP pair's end.  NULL with
+ * errno. */
+struct relay *relay_new(sd_event *loop, int gre_fd, int udp_fd,
+    flow_first_fn first, void *arg);
+void relay_free(struct relay *r);
+
+/* Fill in ids and addresses (network order) and start with no channel. */
+void flow_init(struct flow *f, uint16_t own_id, uint16_t peer_id,
+    struct in_addr peer, struct in_addr own);
+
+/*
+ * Give the flow its channel and take frames for own_id from now on: over the
+ * L2TP pair, or on pty master fd, which it owns then.  0 or -errno.
+ */
+void relay_attach_l2tp(struct relay *r, struct flow *f, uint16_t tunnel);
+int relay_attach_pty(struct relay *r, struct flow *f, int fd);
+
+/* Forget the flow and close its channel.  Harmless when not attached. */
+void relay_detach(struct relay *r, struct flow *f);
+
+struct relay_counts {
+	uint64_t gre_packets, not_pptp, bad, short_, unknown_call, spoofed,
+	    truncated, acks_sent, no_session;
+};
+const struct relay_counts *relay_counts(const struct relay *r);
+
+#endif

@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/session.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "net/worker.h"
+#include "reason.h"
+
+#define REST_MS		60000u	/* a freed call id waits so long */
+#define OPEN_TRIES	8u	/* ids that another program has */
+#define MAX_STARTING	32u	/* pppds that are not up yet */
+#define START_PLACE_MS	10000u	/* a slow login keeps its place so long */
+#define PUMP_MS		1000u
+#define SESSION_LINE	256
+
+enum id_state { ID_FREE, ID_USED, ID_RESTING };
+
+struct resting {
+	STAILQ_ENTRY(resting) next;
+	uint16_t id;
+	uint64_t until;
+};
+
+TAILQ_HEAD(start_list, session);
+
+struct sessions {
+	struct session *by_id[UINT16_MAX + 1];
+	uint8_t id_state[UINT16_MAX + 1];
+	STAILQ_HEAD(, resting) resting;
+	unsigned count;
+	/* max-starting: those with GRE first. */
+	struct start_list with_gre, without;
+	struct start_list starting;
+	unsigned n_starting;
+	sd_event_source *pump_timer;
+};
+
+static void pump(struct worker *w);
+
+struct sessions *
+sessions_new(struct worker *w)
+{
+	struct sessions *ss = calloc(1, sizeof(*ss));
+
+	(void)w;
+	if (!ss)
+		return NULL;
+	STAILQ_INIT(&ss->resting);
+	TAILQ_INIT(&ss->with_gre);
+	TAILQ_INIT(&ss->without);
+	TAILQ_INIT(&ss->starting);
+	return ss;
+}
+
+unsigned
+sessions_count(const struct worker *w)
+{
+	return w->sessions->count;
+}
+
+struct session *
+session_next(struct worker *w, unsigned from)
+{
+	for (unsigned id = from; id <= UINT16_MAX; id++)
+		if (w->sessions->by_id[id])
+			return w->sessions->by_id[id];
+	return NULL;
+}
+
+/* --- call ids ----------------------------------------------------------- */
+
+static void
+wake_rested(struct sessions *ss, uint64_t now)
+{
+	struct resting *r;
+
+	while ((r = STAILQ_FIRST(&ss->resting)) && r->until <= now) {
+		STAILQ_REMOVE_HEAD(&ss->resting, next);
+		ss->id_state[r->id] = ID_FREE;
+		free(r);
+	}
+}
+
+/* A random id that no live call has and none had of late: late frames of an
+ * old call must not reach a new one, and ids must not be guessed.  0: none. */
+static uint16_t
+take_id(struct worker *w)
+{
+	struct sessions *ss = w->sessions;
+	uint16_t start;
+
+	wake_rested(ss, worker_now(w));
+	if (getrandom(&start, sizeof(start), 0) != sizeof(start))
+		return 0;
+	for (unsigned i = 0; i <= UINT16_MAX; i++) {
+		uint16_t id = (uint16_t)(start + i);
+
+		if (id != 0 && ss->id_state[id] == ID_FREE) {
+			ss->id_state[id] = ID_USED;
+			return id;
+		}
+	}
+	return 0;
+}
+
+static void
+rest_id(struct worker *w, uint16_t id)
+{
+	struct resting *r = malloc(sizeof(*r));
+
+	if (!r)
+		return;		/* it stays used: safe, and one id poorer */
+	r->id = id;
+	r->until = worker_now(w) + REST_MS;
+	w->sessions->id_state[id] = ID_RESTING;
+	STAILQ_INSERT_TAIL(&w->sessions->resting, r, next);
+}
+
+/* --- opening ------------------------------------------------------------ */
+
+static bool
+ask_open(struct session *s)
+{
+	struct req req = { .op = REQ_OPEN, .call = s->flow.own_id,
+	    .peer_call = s->flow.peer_id, .peer = s->flow.peer.s_addr,
+	    .own = s->flow.own.s_addr };
+
+	s->open_tries++;
+	return worker_ask(s->worker, &req);
+}
+
+struct session *
+session_open(struct worker *w, struct conn *conn, unsigned slot,
+    uint16_t peer_call)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	uint16_t id = take_id(w);
+
+	if (!s || id == 0) {
+		free(s);
+		if (id != 0)
+			w->sessions->id_state[id] = ID_FREE;
+		return NULL;
+	}
+	flow_init(&s->flow, id, peer_call, conn_peer(conn), conn_own(conn));
+	s->worker = w;
+	s->conn = conn;
+	s->slot = slot;
+	s->asked_ms = worker_now(w);
+	w->sessions->by_id[id] = s;
+	w->sessions->count++;
+	if (ask_open(s))
+		return s;
+	w->sessions->by_id[id] = NULL;
+	w->sessions->count--;
+	w->sessions->id_state[id] = ID_FREE;
+	free(s);
+	return NULL;
+}
+
+/* Another program or an ending call has the id on this host. */
+static bool
+try_other_id(struct session *s)
+{
+	struct worker *w = s->worker;
+	uint16_t id;
+
+	if (s->open_tries >= OPEN_TRIES)
+		return false;
+	id = take_id(w);
+	if (id == 0)
+		return false;
+	w->sessions->by_id[s->flow.own_id] = NULL;
+	rest_id(w, s->flow.own_id);
+	s->flow.own_id = id;
+	w->sessions->by_id[id] = s;
+	return ask_open(s);
+}
+
+static int
+attach(struct session *s, const struct rep *rep, int fd)
+{
+	struct worker *w = s->worker;
+
+	switch (w->path) {
+	case CONF_DP_KERNEL:
+	case CONF_DP_AUTO:
+		return 0;
+	case CONF_DP_RELAY:
+		relay_attach_l2tp(w->relay, &s->flow, (uint16_t)rep->tunnel);
+		return 0;
+	case CONF_DP_TTY:
+		break;
+	}
+	return fd < 0 ? -EBADF : relay_attach_pty(w->relay, &s->flow, fd);
+}
+
+static void
+refused(struct session *s, const struct rep *rep)
+{
+	enum call_open_result result = CALL_OPEN_NO_RESOURCE;
+
+	if (rep->status == REP_OPEN_FULL)
+		result = CALL_OPEN_BUSY;
+	s->exited = *rep;
+	conn_opened(s->conn, s->slot, result, 0);
+}
+
+static void
+opened(struct session *s, const struct rep *rep, int fd)
+{
+	int r;
+
+	if (rep->status == REP_OPEN_RETRY && try_other_id(s))
+		return;
+	if (rep->status != REP_OPEN_OK) {
+		refused(s, rep);
+		return;
+	}
+	s->opened = true;
+	s->local = rep->local;
+	s->remote = rep->remote;
+	r = attach(s, rep, fd);
+	if (r < 0)
+		/* It comes up without traffic and ends by its deadline. */
+		log_err("call %u: channel: %s", s->flow.own_id, strerror(-r));
+	conn_opened(s->conn, s->slot, CALL_OPENED, s->flow.own_id);
+}
+
+/* --- starting ----------------------------------------------------------- */
+
+static void
+leave_queues(struct session *s)
+{
+	struct sessions *ss = s->worker->sessions;
+
+	if (s->start_wanted)
+		TAILQ_REMOVE(s->start_gre ? &ss->with_gre : &ss->without, s,
+		    starts);
+	s->start_wanted = false;
+	if (s->counts_start) {
+		TAILQ_REMOVE(&ss->starting, s, starts);
+		ss->n_starting--;
+	}
+	s->counts_start = false;
+}
+
+static void
+start_now(struct session *s)
+{
+	struct worker *w = s->worker;
+	struct sessions *ss = w->sessions;
+	struct req req = { .op = REQ_START, .call = s->flow.own_id };
+	char ip[INET_ADDRSTRLEN];
+
+	s->started = true;
+	s->start_ms = worker_now(w);
+	s->gone_ms = s->start_ms + START_PLACE_MS;
+	s->counts_start = true;
+	TAILQ_INSERT_TAIL(&ss->starting, s, starts);
+	ss->n_starting++;
+	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
+	log_info("CTRL: Starting call (launching pppd, opening GRE)");
+	log_debug("call %u: client %s: pppd starts %s", s->flow.own_id, ip,
+	    s->flow.first_seen ? "at its first GRE frame" :
+	    "without a GRE frame yet");
+	worker_ask(w, &req);
+}
+
+static int
+on_pump(sd_event_source *src, uint64_t usec, void *arg)
+{
+	(void)src;
+	(void)usec;
+	pump(arg);
+	return 0;
+}
+
+/* Give free places to those who wait. */
+static void
+pump(struct worker *w)
+{
+	struct sessions *ss = w->sessions;
+	uint64_t now = worker_now(w);
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&ss->starting)) && s->gone_ms <= now)
+		leave_queues(s);
+	while (ss->n_starting < MAX_STARTING) {
+		s = TAILQ_FIRST(&ss->with_gre);
+		if (!s)
+			s = TAILQ_FIRST(&ss->without);
+		if (!s)
+			return;
+		leave_queues(s);
+		start_now(s);
+	}
+	if (TAILQ_EMPTY(&ss->with_gre) && TAILQ_EMPTY(&ss->without))
+		return;
+	sd_event_source_disable_unref(ss->pump_timer);
+	ss->pump_timer = NULL;
+	sd_event_add_time_relative(w->loop, &ss->pump_timer, CLOCK_MONOTONIC,
+	    PUMP_MS * 1000u, 100000, on_pump, w);
+}
+
+void
+session_start(struct session *s, bool gre)
+{
+	struct sessions *ss = s->worker->sessions;
+
+	if (s->started || s->start_wanted)
+		return;
+	s->start_wanted = true;
+	s->start_gre = gre;
+	TAILQ_INSERT_TAIL(gre ? &ss->with_gre : &ss->without, s, starts);
+	pump(s->worker);
+}
+
+void
+session_first_frame(struct session *s)
+{
+	struct sessions *ss = s->worker->sessions;
+
+	if (!s->start_wanted || s->start_gre)
+		return;
+	TAILQ_REMOVE(&ss->without, s, starts);
+	s->start_gre = true;
+	TAILQ_INSERT_TAIL(&ss->with_gre, s, starts);
+}
+
+/* --- ending ------------------------------------------------------------- */
+
+void
+session_stop(struct session *s, bool client_gone)
+{
+	struct req req = { .op = REQ_STOP, .call = s->flow.own_id };
+
+	leave_queues(s);
+	if (client_gone)
+		s->flow.client_gone = true;
+	if (s->stop_sent)
+		return;
+	s->stop_sent = true;
+	worker_ask(s->worker, &req);
+}
+
+/* ", user "x"" last on the line: the peer chose it. */
+static const char *
+user_text(const struct session *s, char *buf, size_t size)
+{
+	char name[LOG_ESCAPED_MAX(64)];
+
+	buf[0] = '\0';
+	if (s->user[0])
+		snprintf(buf, size, ", user \"%s\"", log_escape(name,
+		    sizeof(name), s->user));
+	return buf;
+}
+
+static void
+count_bytes(const struct session *s, uint64_t *ret_in, uint64_t *ret_out)
+{
+	bool kernel = s->worker->path == CONF_DP_KERNEL;
+
+	*ret_in = kernel ? s->if_rx : s->flow.counts.rx_bytes;
+	*ret_out = kernel ? s->if_tx : s->flow.counts.tx_bytes;
+}
+
+/* Why it ended, as well as it can be known. */
+static void
+end_text(const struct session *s, const struct call *call, char *buf,
+    size_t size)
+{
+	char ip[INET_ADDRSTRLEN], exit_text[160];
+	uint64_t seconds = (worker_now(s->worker) - s->asked_ms) / 1000;
+	int status = reason_status(s->exited.wait_status,
+	    s->exited.plugin_status);
+	bool by_pppd = call->end == CALL_END_PPPD;
+
+	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
+	if (call->end == CALL_END_NO_GRE ||
+	    (by_pppd && !s->was_up && !call->gre_seen && !s->pppd_seen &&
+	    status != 2))
+		snprintf(buf, size, "TCP is fine, no GRE from %s in %" PRIu64
+		    " s: is IP protocol 47 blocked, or a NAT without PPTP "
+		    "helper in between?", ip, seconds);
+	else if (by_pppd && status == 11 && s->user[0])
+		snprintf(buf, size, "authentication failed: wrong password "
+		    "or unknown user");
+	else if (by_pppd && status == 11)
+		snprintf(buf, size, "authentication failed: the client "
+		    "offers no method that the options file allows");
+	else if (by_pppd && status == 10 && !s->was_up && s->user_proven &&
+	    s->flow.filter.require_mppe)
+		snprintf(buf, size, "the client refused the encryption "
+		    "(MPPE) that the options file requires");
+	else if (by_pppd && s->has_exited)
+		snprintf(buf, size, "%s", reason_exit(exit_text,
+		    sizeof(exit_text), s->exited.wait_status,
+		    s->exited.plugin_status));
+	else if (call->end == CALL_END_LOST &&
+	    s->exited.status == REP_EXIT_FAILED)
+		snprintf(buf, size, "pppd could not be started: %s",
+		    strerror(s->exited.error));
+	else if (call->end == CALL_END_LOST &&
+	    s->exited.status == REP_EXIT_CHANNEL)
+		snprintf(buf, size, "its L2TP session on the loopback pair "
+		    "was deleted by another program");
+	else if (call->end == CALL_END_LOST)
+		snprintf(buf, size, "its per-call parent process was killed");
+	else
+		snprintf(buf, size, "%s", call_end_text(call->end));
+}
+
+static void
+log_refused(const struct session *s, const char *ip)
+{
+	uint32_t suppressed;
+
+	if (!log_rate_ok(&s->worker->refuse_rate, worker_now(s->worker),
+	    1000, &suppressed))
+		return;
+	if (s->exited.status == REP_OPEN_FULL)
+		log_warn("CTRL: Client %s refused (busy): all %u connections "
+		    "or addresses of remoteip are in use", ip,
+		    s->worker->conf->connections);
+	else if (s->exited.status == REP_OPEN_FAILED &&
+	    s->exited.error == EALREADY)
+		log_warn("CTRL: Client %s refused: another call from this "
+		    "address has the same call id %u (a NAT without PPTP "
+		    "helper, or a client that lost its old call); datapath "
+		    "relay can tell them apart", ip, s->flow.peer_id);
+	else
+		log_warn("CTRL: Client %s refused: no channel: %s", ip,
+		    strerror(s->exited.error ? s->exited.error : ENOMEM));
+	if (suppressed)
+		log_warn("CTRL: %u more refusals not shown", suppressed);
+}
+
+static void
+log_end(const struct session *s, const struct call *call)
+{
+	char ip[INET_ADDRSTRLEN], assigned[INET_ADDRSTRLEN];
+	char why[SESSION_LINE], user[SESSION_LINE + 32];
+	uint64_t in, out;
+
+	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
+	if (call->end == CALL_END_REFUSED || !s->opened) {
+		log_refused(s, ip);
+		return;
+	}
+	end_text(s, call, why, sizeof(why));
+	user_text(s, user, sizeof(user));
+	if (!s->was_up) {
+		log_warn("call %u failed: client %s: %s%s", s->flow.own_id,
+		    ip, why, user);
+		return;
+	}
+	inet_ntop(AF_INET, &s->remote, assigned, sizeof(assigned));
+	count_bytes(s, &in, &out);
+	log_info("call %u ended: client %s, address %s, %s, %" PRIu64 " s, %"
+	    PRIu64 " bytes in, %" PRIu64 " bytes out: %s%s", s->flow.own_id,
+	    ip, assigned, s->ifname,
+	    (worker_now(s->worker) - s->up_ms) / 1000, in, out, why, user);
+}
+
+/* What the relay dropped, for those who ask why a call was slow. */
+static void
+log_drops(const struct session *s)
+{
+	char line[SESSION_LINE];
+	size_t n = 0;
+
+	line[0] = '\0';
+	for (int i = 0; i < DROP_KINDS; i++) {
+		uint32_t count = s->flow.counts.drop[i];
+
+		if (count > 0 && n < sizeof(line) - 32)
+			n += (size_t)snprintf(line + n, sizeof(line) - n,
+			    " %s %u", flow_drop_names[i], count);
+	}
+	if (n > 0 || s->flow.reorder.n_reordered > 0)
+		log_debug("call %u: reordered %u lost %u dropped:%s",
+		    s->flow.own_id, s->flow.reorder.n_reordered,
+		    s->flow.reorder.n_lost, line);
+}
+
+void
+session_free(struct session *s, const struct call *call)
+{
+	struct worker *w = s->worker;
+
+	log_end(s, call);
+	log_drops(s);
+	leave_queues(s);
+	if (w->relay)
+		relay_detach(w->relay, &s->flow);
+	w->sessions->by_id[s->flow.own_id] = NULL;
+	w->sessions->count--;
+	rest_id(w, s->flow.own_id);
+	free(s);
+	pump(w);
+	worker_check_done(w);
+}
+
+/* --- what the launcher and the plugin say ------------------------------- */
+
+static void
+is_up(struct session *s, const struct ev *ev)
+{
+	char ip[INET_ADDRSTRLEN], assigned[INET_ADDRSTRLEN];
+	char user[SESSION_LINE + 32];
+	uint64_t ms;
+
+	s->local = ev->local;
+	s->remote = ev->remote;
+	s->flags = ev->flags;
+	s->auth = ev->auth;
+	s->mtu = ev->mtu;
+	memcpy(s->ifname, ev->ifname, sizeof(s->ifname));
+	if (ev->name[0])
+		memcpy(s->user, ev->name, sizeof(s->user));
+	if (s->was_up)
+		return;		/* IPCP renegotiated */
+	s->was_up = true;
+	s->up_ms = worker_now(s->worker);
+	ms = s->up_ms - s->asked_ms;
+	leave_queues(s);
+	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
+	inet_ntop(AF_INET, &s->remote, assigned, sizeof(assigned));
+	log_info("call %u up: client %s, address %s, %s, %s, %s, datapath "
+	    "%s, set up in %" PRIu64 ".%03" PRIu64 " s%s", s->flow.own_id, ip,
+	    assigned, s->ifname, reason_auth(s->auth), reason_mppe(s->flags),
+	    conf_datapath_name(s->worker->path), ms / 1000, ms % 1000,
+	    user_text(s, user, sizeof(user)));
+	if (s->auth == EV_AUTH_NONE)
+		log_warn("call %u: client %s was let in without a password",
+		    s->flow.own_id, ip);
+	if (!(s->flags & (EV_F_MPPE_40 | EV_F_MPPE_56 | EV_F_MPPE_128)))
+		log_warn("call %u: client %s is not encrypted",
+		    s->flow.own_id, ip);
+	conn_up(s->conn, s->slot);
+	pump(s->worker);
+}
+
+static void
+plugin_event(struct session *s, const struct ev *ev)
+{
+	switch ((enum ev_type)ev->type) {
+	case EV_BOUND:
+		pppfilter_config(&s->flow.filter,
+		    ev->flags & EV_F_MPPE_REQUIRED,
+		    ev->flags & EV_F_MPPE_STATEFUL,
+		    ev->flags & EV_F_AUTH_PAP,
+		    ev->flags & (EV_F_AUTH_CHAP_MD5 | EV_F_AUTH_MSCHAP |
+		    EV_F_AUTH_MSCHAPV2), ev->flags & EV_F_AUTH_EAP,
+		    ev->flags & EV_F_IPV6);
+		channel_ready(&s->flow.channel);
+		break;
+	case EV_FIRST:
+		s->pppd_seen = true;
+		if (s->worker->path == CONF_DP_KERNEL)
+			conn_gre(s->conn, s->slot);
+		break;
+	case EV_AUTH:
+		memcpy(s->user, ev->name, sizeof(s->user));
+		s->user_proven = ev->auth != EV_AUTH_NONE;
+		s->auth = ev->auth;
+		break;
+	case EV_UP:
+		is_up(s, ev);
+		break;
+	case EV_DOWN:
+		s->if_rx = ev->rx_bytes;
+		s->if_tx = ev->tx_bytes;
+		break;
+	case EV_STATUS:
+		/* A name that was only claimed comes with a failure. */
+		if (!s->user[0] && ev->name[0])
+			memcpy(s->user, ev->name, sizeof(s->user));
+		/* Nobody will answer pppd's Terminate-Request. */
+		if (ev->value == 15)
+			s->flow.client_gone = true;
+		break;
+	case EV_PHASE:
+	case EV_ADDR:
+	case EV_EXIT:
+	case EV_CONFIG:
+		break;
+	}
+}
+
+static void
+exited(struct session *s, const struct rep *rep)
+{
+	enum call_end why = rep->status == REP_EXIT_PPPD ||
+	    rep->status == REP_EXIT_NO_PPPD ? CALL_END_PPPD : CALL_END_LOST;
+
+	s->exited = *rep;
+	s->has_exited = true;
+	/* Late frames must find nobody. */
+	if (s->worker->relay)
+		relay_detach(s->worker->relay, &s->flow);
+	leave_queues(s);
+	conn_exited(s->conn, s->slot, why);
+}
+
+void
+session_reply(struct worker *w, const struct rep *rep, int fd)
+{
+	struct session *s = w->sessions->by_id[rep->call & UINT16_MAX];
+
+	if (fd >= 0 && (!s || rep->op != REP_OPENED || s->opened ||
+	    rep->status != REP_OPEN_OK || w->path != CONF_DP_TTY)) {
+		close(fd);
+		fd = -1;
+	}
+	if (!s)
+		return;
+	switch ((enum rep_op)rep->op) {
+	case REP_OPENED:
+		if (!s->opened)
+			opened(s, rep, fd);
+		break;
+	case REP_STARTED:
+		s->pid = rep->pid;
+		break;
+	case REP_EVENT:
+		plugin_event(s, &rep->ev);
+		break;
+	case REP_EXITED:
+		exited(s, rep);
+		break;
+	case REP_TRAFFIC:
+		s->if_rx = rep->ev.rx_bytes;
+		s->if_tx = rep->ev.tx_bytes;
+		break;
+	case REP_SHUTDOWN:
+		break;
+	}
+}
+
+void
+session_ask_traffic(struct session *s)
+{
+	struct req req = { .op = REQ_TRAFFIC, .call = s->flow.own_id };
+
+	if (s->worker->path == CONF_DP_KERNEL && s->was_up && !s->has_exited)
+		worker_ask(s->worker, &req);
+}

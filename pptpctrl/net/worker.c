@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/sandbox.h"
+#include "net/status.h"
+
+uint64_t
+worker_now(const struct worker *w)
+{
+	struct timespec ts;
+
+	(void)w;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 +
+	    1;
+}
+
+bool
+worker_ask(struct worker *w, struct req *req)
+{
+	req->version = REQ_VERSION;
+	if (ipc_send(w->launcher, req, sizeof(*req), -1) == 0)
+		return true;
+	log_err("worker: launcher does not read its messages: %s",
+	    strerror(errno));
+	return false;
+}
+
+void
+worker_check_done(struct worker *w)
+{
+	if (w->stopping && w->n_conns == 0 && sessions_count(w) == 0)
+		sd_event_exit(w->loop, 0);
+}
+
+static void
+on_launcher(void *arg, const void *buf, size_t len, int fd)
+{
+	struct worker *w = arg;
+	struct rep rep;
+
+	if (len == 0) {
+		/* Without it no call can be managed: the per-call parents
+		 * end them. */
+		log_err("worker: the launcher is gone, ending");
+		sd_event_exit(w->loop, 1);
+		return;
+	}
+	if (!rep_check(buf, len, &rep)) {
+		log_err("worker: message of another version, ending");
+		sd_event_exit(w->loop, 1);
+		return;
+	}
+	if (rep.op == REP_SHUTDOWN) {
+		w->stopping = true;
+		conn_shutdown_all(w);
+		worker_check_done(w);
+		return;
+	}
+	session_reply(w, &rep, fd);
+}
+
+static void
+on_first_frame(struct flow *f, void *arg)
+{
+	struct session *s = (struct session *)(void *)f;
+
+	(void)arg;
+	session_first_frame(s);
+	conn_gre(s->conn, s->slot);
+}
+
+/* Descriptors of the launcher that are not ours to have. */
+static void
+keep_only(const struct worker_setup *setup)
+{
+	int keep[WORKER_LISTEN_MAX + 8], n = 0;
+	int from = 3;
+
+	keep[n++] = setup->control;
+	keep[n++] = setup->gre_fd;
+	keep[n++] = setup->udp_fd;
+	keep[n++] = setup->status_fd;
+	keep[n++] = log_fd();
+	for (int i = 0; i < setup->n_listen; i++)
+		keep[n++] = setup->listen_fd[i];
+	for (;;) {
+		int next = -1;
+
+		for (int i = 0; i < n; i++)
+			if (keep[i] >= from && (next < 0 || keep[i] < next))
+				next = keep[i];
+		if (next < 0)
+			break;
+		if (next > from)
+			close_range((unsigned)from, (unsigned)next - 1, 0);
+		from = next + 1;
+	}
+	close_range((unsigned)from, ~0U, 0);
+}
+
+static void
+limits(struct worker *w)
+{
+	ctrl_conf_init(&w->ctrl_conf);
+	w->ctrl_conf.sccrq_ms = w->conf->stimeout * 1000;
+	/* One call per connection is what every client does; more need call
+	 * ids that kernel clients cannot tell apart. */
+	w->ctrl_conf.max_calls = w->path == CONF_DP_KERNEL ? 1 :
+	    CTRL_MAX_CALLS;
+	/* The kernel path shows us no GRE to wait for. */
+	if (w->path == CONF_DP_KERNEL)
+		w->ctrl_conf.start_ms = 1;
+	admit_init(&w->admit, w->conf->connections);
+}
+
+static int
+set_up(struct worker *w, const struct worker_setup *setup)
+{
+	int r = sd_event_new(&w->loop);
+
+	if (r < 0)
+		return r;
+	w->launcher = ipc_new(w->loop, setup->control, on_launcher, w);
+	if (!w->launcher)
+		return -errno;
+	w->sessions = sessions_new(w);
+	if (!w->sessions)
+		return -ENOMEM;
+	if (setup->gre_fd >= 0) {
+		w->relay = relay_new(w->loop, setup->gre_fd, setup->udp_fd,
+		    on_first_frame, w);
+		if (!w->relay)
+			return -errno;
+	}
+	for (int i = 0; i < setup->n_listen && r >= 0; i++)
+		r = conn_listen(w, setup->listen_fd[i]);
+	if (r >= 0)
+		r = status_start(w, setup->status_fd);
+	return r;
+}
+
+int
+worker_main(const struct worker_setup *setup)
+{
+	static struct worker worker;
+	struct worker *w = &worker;
+	sigset_t none;
+	int r;
+
+	/* The launcher decides when this process ends, not a terminal. */
+	prctl(PR_SET_NAME, "pptpd-worker");
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	keep_only(setup);
+	w->conf = setup->conf;
+	w->path = setup->path;
+	TAILQ_INIT(&w->conns);
+	limits(w);
+	sandbox_enter();
+	/* No right is left and no byte was read. */
+	r = set_up(w, setup);
+	if (r < 0) {
+		log_err("worker: %s", strerror(-r));
+		return 1;
+	}
+	r = sd_event_loop(w->loop);
+	return r < 0 ? 1 : r;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The worker process: everything that reads the network, without rights.
+ * This header is also what its parts share.
+ */
+#ifndef NET_WORKER_H
+#define NET_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "conf.h"
+#include "ipc.h"
+#include "log.h"
+#include "net/admit.h"
+#include "net/conn.h"
+#include "net/relay.h"
+#include "net/session.h"
+
+#define WORKER_LISTEN_MAX 16
+
+/* Everything it was given; descriptors are its own. */
+struct worker_setup {
+	const struct conf *conf;
+	enum conf_datapath path;
+	int control;		/* to the launcher */
+	int gre_fd, udp_fd;	/* -1 where the path has none */
+	int status_fd;
+	int listen_fd[WORKER_LISTEN_MAX];
+	int n_listen;
+};
+
+struct worker {
+	const struct conf *conf;
+	enum conf_datapath path;
+	sd_event *loop;
+	struct ipc *launcher;
+	struct relay *relay;	/* NULL on the kernel path */
+	struct sessions *sessions;
+	struct admit admit;
+	struct ctrl_conf ctrl_conf;
+	TAILQ_HEAD(conn_list, conn) conns;
+	unsigned n_conns;
+	sd_event_source *listen_io[WORKER_LISTEN_MAX];
+	sd_event_source *listen_pause;
+	int n_listen;
+	bool stopping;
+	struct log_rate refuse_rate, accept_rate;
+};
+
+/* Milliseconds of the monotonic clock, never 0. */
+uint64_t worker_now(const struct worker *w);
+
+/* A verb to the launcher; false when it could not be queued. */
+bool worker_ask(struct worker *w, struct req *req);
+
+/* When stopping and nothing is left, leaves the loop. */
+void worker_check_done(struct worker *w);
+
+/* The process's main: confine, serve, return the exit status. */
+int worker_main(const struct worker_setup *setup);
+
+#endif

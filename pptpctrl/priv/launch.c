@@ -1,0 +1,878 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/launch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "ipc.h"
+#include "log.h"
+#include "priv/pool.h"
+#include "priv/pppd.h"
+#include "priv/probe.h"
+#include "priv/shim.h"
+#include "req.h"
+
+#define MS		1000ull		/* sd-event counts microseconds */
+#define KILL_MS		5000		/* after SIGTERM, parent lost */
+#define WORKER_END_MS	15000		/* from shutdown to SIGKILL */
+#define IFACE_RETRY_MS	100
+#define BOUNCE_MS	2000
+#define DRAIN_MAX	256
+
+enum call_stage {
+	STAGE_OPEN,		/* channel and address, no pppd */
+	STAGE_RUNNING,		/* per-call parent started */
+	STAGE_ENDING,		/* SHIM_TERM sent, or parent lost */
+	STAGE_LEAVING,		/* reported; waits for its interface to go */
+};
+
+/* One call as the launcher knows it. */
+struct lcall {
+	struct launcher *la;
+	uint16_t id;
+	enum call_stage stage;
+	struct in_addr peer, own;
+	uint16_t peer_call;
+	int slot;
+	int channel;		/* until pppd has it; -1 */
+	pid_t shim_pid, pppd_pid;
+	int pppd_fd;		/* pidfd of pppd; -1 */
+	struct ipc *shim;
+	sd_event_source *timer;
+	sd_event_source *pppd_io;
+	int plugin_status;
+	bool bounced;		/* its tunnel session is gone */
+	bool parent_lost;
+	char ifname[IF_NAMESIZE];
+	char user[256];
+};
+
+struct launcher {
+	struct launch *l;
+	sd_event *loop;
+	struct ipc *worker;
+	pid_t worker_pid;
+	bool worker_gone;
+	bool stopping;
+	bool failed;
+	struct pool *pool;
+	unsigned n_calls;
+	sd_event_source *worker_timer;
+	sd_event_source *tunnel_io;
+	struct lcall *call[UINT16_MAX + 1];
+};
+
+/* Does any interface here have addr, as its own or as its peer's? */
+static bool
+address_busy(struct in_addr addr)
+{
+	struct ifaddrs *list, *i;
+	bool busy = false;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (i = list; i && !busy; i = i->ifa_next) {
+		struct sockaddr_in sin;
+
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+			continue;
+		memcpy(&sin, i->ifa_addr, sizeof(sin));
+		busy = sin.sin_addr.s_addr == addr.s_addr;
+		if (!busy && (i->ifa_flags & IFF_POINTOPOINT) &&
+		    i->ifa_dstaddr) {
+			memcpy(&sin, i->ifa_dstaddr, sizeof(sin));
+			busy = sin.sin_addr.s_addr == addr.s_addr;
+		}
+	}
+	freeifaddrs(list);
+	return busy;
+}
+
+static void
+reply(struct launcher *la, struct rep *rep)
+{
+	rep->version = REQ_VERSION;
+	if (!la->worker)
+		return;
+	if (ipc_send(la->worker, rep, sizeof(*rep), -1) < 0)
+		log_err("MGR: worker does not read its messages: %s",
+		    strerror(errno));
+}
+
+static void
+finish_if_done(struct launcher *la)
+{
+	if ((la->stopping || la->failed) && la->worker_gone &&
+	    la->n_calls == 0)
+		sd_event_exit(la->loop, la->failed ? LAUNCH_CRASHED :
+		    LAUNCH_OK);
+}
+
+static int
+arm(struct launcher *la, sd_event_source **timer, unsigned ms,
+    sd_event_time_handler_t fn, void *arg)
+{
+	sd_event_source_disable_unref(*timer);
+	*timer = NULL;
+	return sd_event_add_time_relative(la->loop, timer, CLOCK_MONOTONIC,
+	    ms * MS, 10 * MS, fn, arg);
+}
+
+/* --- the end of a call ------------------------------------------------ */
+
+static void
+call_free(struct lcall *c)
+{
+	struct launcher *la = c->la;
+
+	sd_event_source_disable_unref(c->timer);
+	sd_event_source_disable_unref(c->pppd_io);
+	ipc_free(c->shim);
+	if (c->channel >= 0)
+		close(c->channel);
+	if (c->pppd_fd >= 0)
+		close(c->pppd_fd);
+	pool_put(la->pool, c->slot, c->user);
+	la->call[c->id] = NULL;
+	la->n_calls--;
+	free(c);
+	finish_if_done(la);
+}
+
+static int
+on_iface_retry(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct lcall *c = arg;
+
+	(void)src;
+	(void)usec;
+	if (c->ifname[0] && if_nametoindex(c->ifname) != 0)
+		arm(c->la, &c->timer, IFACE_RETRY_MS, on_iface_retry, c);
+	else
+		call_free(c);
+	return 0;
+}
+
+/* Report the end and give the address back once its interface is gone. */
+static void
+send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
+    int error)
+{
+	struct rep rep = { .op = REP_EXITED, .call = c->id, .status = status,
+	    .wait_status = wait_status, .error = error,
+	    .plugin_status = c->plugin_status };
+
+	if (c->bounced && status == REP_EXIT_PPPD)
+		rep.status = REP_EXIT_CHANNEL;
+	reply(c->la, &rep);
+	c->stage = STAGE_LEAVING;
+	sd_event_source_disable_unref(c->pppd_io);
+	c->pppd_io = NULL;
+	on_iface_retry(NULL, 0, c);
+}
+
+static void
+ask_end(struct lcall *c)
+{
+	struct shim_cmd cmd = { .op = SHIM_TERM };
+
+	if (c->stage != STAGE_RUNNING)
+		return;
+	c->stage = STAGE_ENDING;
+	if (c->shim)
+		ipc_send(c->shim, &cmd, sizeof(cmd), -1);
+}
+
+static void
+call_stop(struct lcall *c)
+{
+	if (c->stage == STAGE_OPEN)
+		send_exited(c, REP_EXIT_NO_PPPD, 0, 0);
+	else
+		ask_end(c);
+}
+
+static int
+signal_pppd(struct lcall *c, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, c->pppd_fd, sig, NULL, 0);
+}
+
+static int
+on_pppd_kill(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct lcall *c = arg;
+
+	(void)src;
+	(void)usec;
+	signal_pppd(c, SIGKILL);
+	return 0;
+}
+
+static int
+on_orphan_exit(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct lcall *c = arg;
+
+	(void)src;
+	(void)fd;
+	(void)revents;
+	/* We are its subreaper: the status is collected with SIGCHLD. */
+	send_exited(c, REP_EXIT_LOST, 0, 0);
+	return 0;
+}
+
+/* The per-call parent is gone without a word: its pppd is ours now. */
+static void
+parent_lost(struct lcall *c)
+{
+	int r;
+
+	ipc_free(c->shim);
+	c->shim = NULL;
+	c->parent_lost = true;
+	c->stage = STAGE_ENDING;
+	log_err("call %u: its parent process %d is gone; ending pppd %d",
+	    c->id, (int)c->shim_pid, (int)c->pppd_pid);
+	if (c->pppd_fd < 0) {
+		send_exited(c, REP_EXIT_LOST, 0, 0);
+		return;
+	}
+	r = sd_event_add_io(c->la->loop, &c->pppd_io, c->pppd_fd, EPOLLIN,
+	    on_orphan_exit, c);
+	if (r < 0 || signal_pppd(c, SIGTERM) < 0) {
+		signal_pppd(c, SIGKILL);
+		if (r < 0)
+			send_exited(c, REP_EXIT_LOST, 0, 0);
+		return;
+	}
+	arm(c->la, &c->timer, KILL_MS, on_pppd_kill, c);
+}
+
+/* --- what the per-call parent says ------------------------------------ */
+
+static void
+answer_address(struct lcall *c, const struct ev *ev)
+{
+	struct shim_cmd cmd = { .op = SHIM_ADDR };
+	struct in_addr local, remote;
+	int slot = pool_prefer(c->la->pool, c->slot, ev->name);
+
+	if (slot != c->slot) {
+		pool_addresses(c->la->pool, slot, &local, &remote);
+		cmd.remote = remote.s_addr;
+		c->slot = slot;
+	}
+	ipc_send(c->shim, &cmd, sizeof(cmd), -1);
+}
+
+static void
+on_event(struct lcall *c, struct rep *rep)
+{
+	const struct ev *ev = &rep->ev;
+
+	switch (ev->type) {
+	case EV_ADDR:
+		answer_address(c, ev);
+		return;
+	case EV_AUTH:
+		memcpy(c->user, ev->name, sizeof(c->user));
+		break;
+	case EV_BOUND:
+	case EV_UP:
+		if (ev->ifname[0])
+			memcpy(c->ifname, ev->ifname, sizeof(c->ifname));
+		break;
+	case EV_STATUS:
+		c->plugin_status = ev->value;
+		break;
+	}
+	rep->call = c->id;
+	reply(c->la, rep);
+}
+
+static void
+on_shim(void *arg, const void *buf, size_t len, int fd)
+{
+	struct lcall *c = arg;
+	struct rep rep;
+
+	if (fd >= 0)
+		close(fd);
+	if (len == 0 || !rep_check(buf, len, &rep)) {
+		parent_lost(c);
+		return;
+	}
+	switch (rep.op) {
+	case REP_STARTED:
+		c->pppd_pid = rep.pid;
+		c->pppd_fd = (int)syscall(SYS_pidfd_open, rep.pid, 0);
+		rep.call = c->id;
+		rep.pid = c->shim_pid;
+		reply(c->la, &rep);
+		break;
+	case REP_EVENT:
+		on_event(c, &rep);
+		break;
+	case REP_EXITED:
+		ipc_free(c->shim);
+		c->shim = NULL;
+		if (rep.error != 0)
+			log_err("call %u: cannot run %s: %s", c->id,
+			    c->la->l->conf->ppp, strerror(rep.error));
+		send_exited(c, rep.error ? REP_EXIT_FAILED : REP_EXIT_PPPD,
+		    rep.wait_status, rep.error);
+		break;
+	default:
+		parent_lost(c);
+	}
+}
+
+/* --- verbs ------------------------------------------------------------ */
+
+static int on_tunnel(sd_event_source *src, int fd, uint32_t revents,
+    void *arg);
+
+static int
+watch_tunnel(struct launcher *la)
+{
+	return sd_event_add_io(la->loop, &la->tunnel_io,
+	    la->l->tunnel.kernel_fd, EPOLLIN, on_tunnel, la);
+}
+
+static int
+open_session(struct launcher *la, uint16_t id)
+{
+	char why[CHANNEL_WHY_MAX];
+	int fd = tunnel_session(&la->l->tunnel, id);
+
+	if (fd >= 0 || errno == EEXIST)
+		return fd;
+	/* Somebody deleted the tunnel; its calls are lost already. */
+	log_warn("MGR: the L2TP tunnel %u on 127.0.0.1 is gone (%s), making "
+	    "a new one", la->l->tunnel.id, strerror(errno));
+	sd_event_source_disable_unref(la->tunnel_io);
+	la->tunnel_io = NULL;
+	if (tunnel_open(&la->l->tunnel, why) < 0 || watch_tunnel(la) < 0) {
+		log_err("MGR: no new tunnel: %s", why);
+		errno = EIO;
+		return -1;
+	}
+	return tunnel_session(&la->l->tunnel, id);
+}
+
+/* The call's channel; *ret_other is what the worker gets (pty master). */
+static int
+open_channel(struct launcher *la, struct lcall *c, int *ret_other)
+{
+	int slave;
+
+	*ret_other = -1;
+	switch (la->l->path) {
+	case CONF_DP_RELAY:
+		return open_session(la, c->id);
+	case CONF_DP_KERNEL:
+		return pptp_socket(c->id, c->own, c->peer_call, c->peer);
+	case CONF_DP_TTY:
+	case CONF_DP_AUTO:
+		break;
+	}
+	return pty_open(ret_other, &slave) < 0 ? -1 : slave;
+}
+
+static void
+refuse(struct launcher *la, uint16_t id, enum rep_open_status status,
+    int error)
+{
+	struct rep rep = { .op = REP_OPENED, .call = id, .status = status,
+	    .error = error };
+
+	reply(la, &rep);
+}
+
+static void
+verb_open(struct launcher *la, const struct req *req)
+{
+	struct rep rep = { .op = REP_OPENED, .call = req->call };
+	struct in_addr local, remote;
+	struct lcall *c;
+	int other = -1;
+
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		refuse(la, (uint16_t)req->call, REP_OPEN_FAILED, ENOMEM);
+		return;
+	}
+	c->la = la;
+	c->id = (uint16_t)req->call;
+	c->peer.s_addr = req->peer;
+	c->own.s_addr = req->own;
+	c->peer_call = (uint16_t)req->peer_call;
+	c->pppd_fd = -1;
+	c->plugin_status = -1;
+	c->slot = pool_take(la->pool, &local, &remote);
+	if (c->slot == POOL_NONE) {
+		refuse(la, c->id, REP_OPEN_FULL, 0);
+		free(c);
+		return;
+	}
+	c->channel = open_channel(la, c, &other);
+	if (c->channel < 0) {
+		refuse(la, c->id, errno == EEXIST || errno == EBUSY ?
+		    REP_OPEN_RETRY : REP_OPEN_FAILED, errno);
+		pool_put(la->pool, c->slot, NULL);
+		free(c);
+		return;
+	}
+	la->call[c->id] = c;
+	la->n_calls++;
+	rep.tunnel = la->l->tunnel.id;
+	rep.local = local.s_addr;
+	rep.remote = remote.s_addr;
+	rep.version = REQ_VERSION;
+	if (ipc_send(la->worker, &rep, sizeof(rep), other) < 0)
+		log_err("MGR: call %u: %s", c->id, strerror(errno));
+	if (other >= 0)
+		close(other);
+}
+
+static void
+verb_start(struct launcher *la, struct lcall *c)
+{
+	struct shim_args args = { .channel = c->channel,
+	    .tunnel = la->l->tunnel.kernel_fd, .client = c->peer,
+	    .peer_call = c->peer_call, .own_call = c->id };
+	struct in_addr local, remote;
+	int pair[2], error;
+
+	pool_addresses(la->pool, c->slot, &local, &remote);
+	pppd_args(&args.pppd, la->l->conf, local, remote, c->peer, false);
+	if (ipc_pair(pair) < 0) {
+		send_exited(c, REP_EXIT_FAILED, 0, errno);
+		return;
+	}
+	args.control = pair[1];
+	c->shim_pid = shim_start(&args);
+	error = errno;
+	close(pair[1]);
+	close(c->channel);
+	c->channel = -1;
+	if (c->shim_pid < 0) {
+		close(pair[0]);
+		send_exited(c, REP_EXIT_FAILED, 0, error);
+		return;
+	}
+	c->stage = STAGE_RUNNING;
+	c->shim = ipc_new(la->loop, pair[0], on_shim, c);
+	if (!c->shim) {
+		/* Its end closes: the parent ends pppd by itself. */
+		close(pair[0]);
+		send_exited(c, REP_EXIT_FAILED, 0, ENOMEM);
+	}
+}
+
+static void
+verb_traffic(struct launcher *la, struct lcall *c)
+{
+	static const char *const what[] = { "rx_bytes", "tx_bytes" };
+	struct rep rep = { .op = REP_TRAFFIC, .call = c->id };
+	unsigned long long value[2] = { 0, 0 };
+
+	if (!c->ifname[0])
+		return;
+	for (int i = 0; i < 2; i++) {
+		char path[96];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s",
+		    c->ifname, what[i]);
+		f = fopen(path, "re");
+		if (!f)
+			return;
+		if (fscanf(f, "%llu", &value[i]) != 1)
+			value[i] = 0;
+		fclose(f);
+	}
+	rep.ev.rx_bytes = value[0];
+	rep.ev.tx_bytes = value[1];
+	reply(la, &rep);
+}
+
+/* A worker that asks for what cannot be asked for is not ours any more. */
+static void
+condemn_worker(struct launcher *la, const char *what)
+{
+	log_err("MGR: worker %d sent %s: killed, all calls end",
+	    (int)la->worker_pid, what);
+	kill(la->worker_pid, SIGKILL);
+}
+
+static void worker_lost(struct launcher *la);
+
+static void
+on_worker(void *arg, const void *buf, size_t len, int fd)
+{
+	struct launcher *la = arg;
+	struct lcall *c;
+	struct req req;
+
+	if (fd >= 0)
+		close(fd);
+	if (len == 0) {
+		worker_lost(la);
+		return;
+	}
+	if (fd >= 0 || !req_check(buf, len, &req)) {
+		condemn_worker(la, "a malformed request");
+		return;
+	}
+	c = la->call[req.call];
+	switch ((enum req_op)req.op) {
+	case REQ_OPEN:
+		/* An id that still waits for its interface is not free. */
+		if (c && c->stage == STAGE_LEAVING)
+			refuse(la, c->id, REP_OPEN_RETRY, EBUSY);
+		else if (c)
+			condemn_worker(la, "an open for a call that is open");
+		else if (la->stopping)
+			refuse(la, (uint16_t)req.call, REP_OPEN_FULL, 0);
+		else
+			verb_open(la, &req);
+		break;
+	/* The call may have ended while the request was on its way. */
+	case REQ_START:
+		if (c && c->stage == STAGE_OPEN)
+			verb_start(la, c);
+		else if (c && c->stage == STAGE_RUNNING)
+			condemn_worker(la, "a second start");
+		break;
+	case REQ_STOP:
+		if (c)
+			call_stop(c);
+		break;
+	case REQ_TRAFFIC:
+		if (c)
+			verb_traffic(la, c);
+		break;
+	}
+}
+
+/* --- the tunnel ------------------------------------------------------- */
+
+static int
+on_bounce_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct lcall *c = arg;
+
+	(void)src;
+	(void)usec;
+	if (c->stage == STAGE_OPEN)
+		send_exited(c, REP_EXIT_CHANNEL, 0, 0);
+	else if (c->stage == STAGE_RUNNING) {
+		c->bounced = true;
+		log_err("call %u: its L2TP session was deleted under it; "
+		    "ending pppd %d", c->id, (int)c->pppd_pid);
+		ask_end(c);
+	}
+	return 0;
+}
+
+/*
+ * A frame that the kernel's L2TP does not know comes back here: the worker
+ * sent it to a session that is gone.  For a call that is just ending that is
+ * normal, so it gets a moment.
+ */
+static int
+on_tunnel(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct launcher *la = arg;
+
+	(void)src;
+	(void)revents;
+	for (int i = 0; i < DRAIN_MAX; i++) {
+		uint8_t h[6];	/* flags, tunnel, session: the worker's */
+		ssize_t n = recv(fd, h, sizeof(h), MSG_DONTWAIT);
+		struct lcall *c;
+
+		if (n < 0 && errno != ECONNREFUSED)
+			break;
+		if (n != sizeof(h))
+			continue;
+		c = la->call[h[4] << 8 | h[5]];
+		if (c && !c->timer && (c->stage == STAGE_OPEN ||
+		    c->stage == STAGE_RUNNING))
+			arm(la, &c->timer, BOUNCE_MS, on_bounce_timer, c);
+	}
+	return 0;
+}
+
+/* --- the worker's and our own end ------------------------------------- */
+
+static void
+end_all_calls(struct launcher *la)
+{
+	for (unsigned id = 1; id <= UINT16_MAX; id++)
+		if (la->call[id])
+			call_stop(la->call[id]);
+}
+
+static void
+worker_lost(struct launcher *la)
+{
+	ipc_free(la->worker);
+	la->worker = NULL;
+}
+
+static void
+worker_ended(struct launcher *la, int status)
+{
+	la->worker_gone = true;
+	worker_lost(la);
+	sd_event_source_disable_unref(la->worker_timer);
+	la->worker_timer = NULL;
+	if (!la->stopping) {
+		la->failed = true;
+		if (WIFSIGNALED(status))
+			log_err("MGR: worker %d was killed by signal %d: "
+			    "ending its calls", (int)la->worker_pid,
+			    WTERMSIG(status));
+		else
+			log_err("MGR: worker %d ended with status %d: ending "
+			    "its calls", (int)la->worker_pid,
+			    WEXITSTATUS(status));
+	}
+	end_all_calls(la);
+	finish_if_done(la);
+}
+
+static int
+on_worker_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct launcher *la = arg;
+
+	(void)src;
+	(void)usec;
+	log_warn("MGR: worker %d does not end: killed", (int)la->worker_pid);
+	kill(la->worker_pid, SIGKILL);
+	return 0;
+}
+
+static int
+on_stop_signal(sd_event_source *src, const struct signalfd_siginfo *si,
+    void *arg)
+{
+	struct launcher *la = arg;
+	struct rep rep = { .op = REP_SHUTDOWN };
+
+	(void)src;
+	if (la->stopping)
+		return 0;
+	log_info("MGR: signal %u: telling all clients, then stopping",
+	    si->ssi_signo);
+	la->stopping = true;
+	sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+	reply(la, &rep);
+	arm(la, &la->worker_timer, WORKER_END_MS, on_worker_timer, la);
+	return 0;
+}
+
+static int
+on_hup(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
+{
+	(void)src;
+	(void)si;
+	(void)arg;
+	log_notice("MGR: SIGHUP: the configuration is read at start only; "
+	    "nothing changed");
+	return 0;
+}
+
+static int
+on_child(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
+{
+	struct launcher *la = arg;
+	int status;
+	pid_t pid;
+
+	(void)src;
+	(void)si;
+	/* Per-call parents tell through their socket; orphaned scripts of
+	 * pppd are only collected. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == la->worker_pid)
+			worker_ended(la, status);
+	return 0;
+}
+
+/* --- start ------------------------------------------------------------ */
+
+static void
+warn_weak(uint32_t flags, const struct conf *conf)
+{
+	const char *file = conf->option ? conf->option : "/etc/ppp/options";
+	uint32_t weak = flags & (EV_F_AUTH_PAP | EV_F_AUTH_CHAP_MD5 |
+	    EV_F_AUTH_MSCHAP);
+
+	if (!(flags & EV_F_AUTH_REQUIRED))
+		log_warn("MGR: %s lets clients in without a password: add "
+		    "require-mschap-v2", file);
+	else if (weak)
+		log_warn("MGR: %s lets clients use %s, which can be read or "
+		    "broken at once: allow require-mschap-v2 only", file,
+		    weak & EV_F_AUTH_PAP ? "PAP" :
+		    weak & EV_F_AUTH_CHAP_MD5 ? "CHAP-MD5" : "MS-CHAPv1");
+	if (!(flags & EV_F_MPPE_REQUIRED))
+		log_warn("MGR: %s lets clients in without encryption: add "
+		    "require-mppe-128", file);
+}
+
+int
+launch_prepare(struct launch *l, const struct conf *conf,
+    char why[LAUNCH_WHY_MAX])
+{
+	int channel, other;
+
+	memset(l, 0, sizeof(*l));
+	l->conf = conf;
+	l->tunnel = (struct tunnel)TUNNEL_INIT;
+	l->gre_fd = l->status_fd = -1;
+	if (conf->option && access(conf->option, R_OK) < 0) {
+		snprintf(why, LAUNCH_WHY_MAX, "PPP options file %s not "
+		    "readable: %s (keyword option in %s)", conf->option,
+		    strerror(errno), conf->file);
+		return -1;
+	}
+	if (access(conf->ppp, X_OK) < 0) {
+		snprintf(why, LAUNCH_WHY_MAX, "PPP binary %s not executable: "
+		    "%s (install package ppp, or set keyword ppp)",
+		    conf->ppp, strerror(errno));
+		return -1;
+	}
+	if (probe_ppp(why) < 0)
+		return -1;
+	l->n_listen = listen_sockets(conf, l->listen_fd, why);
+	if (l->n_listen < 0)
+		return -1;
+	listen_status_path(conf->pidfile, l->status_path,
+	    sizeof(l->status_path));
+	l->status_fd = listen_status(l->status_path, why);
+	if (l->status_fd < 0)
+		return -1;
+	if (probe_datapath(conf, &l->tunnel, &l->path, why) < 0 ||
+	    probe_channel(l->path, &l->tunnel, &channel, &other, why) < 0)
+		return -1;
+	if (pppd_check(conf, channel, &l->option_flags, why) < 0)
+		return -1;
+	close(channel);
+	if (other >= 0)
+		close(other);
+	if ((l->option_flags & EV_F_MPPE_REQUIRED) && probe_mppe(why) < 0)
+		return -1;
+	if (l->path != CONF_DP_KERNEL) {
+		l->gre_fd = gre_socket();
+		if (l->gre_fd < 0) {
+			snprintf(why, LAUNCH_WHY_MAX, "raw GRE socket: %s "
+			    "(needs CAP_NET_RAW)", strerror(errno));
+			return -1;
+		}
+	}
+	warn_weak(l->option_flags, conf);
+	return 0;
+}
+
+static int
+fork_worker(struct launcher *la, launch_worker_fn worker)
+{
+	int pair[2];
+
+	if (ipc_pair(pair) < 0)
+		return -1;
+	la->worker_pid = fork();
+	if (la->worker_pid < 0)
+		return -1;
+	if (la->worker_pid == 0) {
+		close(pair[0]);
+		_exit(worker(la->l, pair[1]));
+	}
+	close(pair[1]);
+	la->worker = ipc_new(la->loop, pair[0], on_worker, la);
+	return la->worker ? 0 : -1;
+}
+
+static int
+add_sources(struct launcher *la)
+{
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	r = sd_event_add_signal(la->loop, NULL, SIGCHLD, on_child, la);
+	if (r >= 0)
+		r = sd_event_add_signal(la->loop, NULL, SIGTERM,
+		    on_stop_signal, la);
+	if (r >= 0)
+		r = sd_event_add_signal(la->loop, NULL, SIGINT,
+		    on_stop_signal, la);
+	if (r >= 0)
+		r = sd_event_add_signal(la->loop, NULL, SIGHUP, on_hup, la);
+	if (r >= 0 && la->l->path == CONF_DP_RELAY)
+		r = watch_tunnel(la);
+	return r;
+}
+
+enum launch_exit
+launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
+    void *arg)
+{
+	struct launcher *la = calloc(1, sizeof(*la));
+	struct rlimit rl;
+	int r;
+
+	if (!la)
+		log_fatal("MGR: out of memory");
+	la->l = l;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	/* pppd of a lost per-call parent comes to us, not to init. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGPIPE, SIG_IGN);
+	la->pool = pool_new(l->conf, address_busy);
+	r = sd_event_new(&la->loop);
+	if (!la->pool || r < 0 || fork_worker(la, worker) < 0)
+		log_fatal("MGR: cannot start the worker: %s",
+		    strerror(r < 0 ? -r : errno));
+	/* The child was forked before the loop had sources of its own. */
+	r = add_sources(la);
+	if (r < 0)
+		log_fatal("MGR: event loop: %s", strerror(-r));
+	log_info("MGR: Manager process started");
+	log_info("MGR: Maximum of %u connections available",
+	    pool_size(la->pool));
+	ready(arg);
+	r = sd_event_loop(la->loop);
+	unlink(l->status_path);
+	log_info("MGR: Manager process ended");
+	return r < 0 ? LAUNCH_CRASHED : (enum launch_exit)r;
+}

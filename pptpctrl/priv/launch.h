@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The launcher: the only part that stays root.  Serves the worker's verbs
+ * (req.h), owns addresses, channels and per-call parents, and never reads a
+ * byte that came from the network.
+ */
+#ifndef PRIV_LAUNCH_H
+#define PRIV_LAUNCH_H
+
+#include <stdint.h>
+
+#include "conf.h"
+#include "priv/channel_open.h"
+#include "priv/listen.h"
+
+#define LAUNCH_WHY_MAX	1024
+
+/* What was opened before the worker starts. */
+struct launch {
+	const struct conf *conf;
+	enum conf_datapath path;	/* never CONF_DP_AUTO */
+	struct tunnel tunnel;
+	int gre_fd;			/* -1 on the kernel path */
+	int listen_fd[LISTEN_MAX];
+	int n_listen;
+	int status_fd;
+	char status_path[128];
+	uint32_t option_flags;		/* EV_F_*: what the options ask for */
+};
+
+/* Exit statuses of the manager. */
+enum launch_exit {
+	LAUNCH_OK = 0,
+	LAUNCH_FAILED = 1,	/* configuration or machine: do not retry */
+	LAUNCH_CRASHED = 3,	/* worker lost: start again */
+};
+
+/* Find out what the machine can do and open everything.  0, or -1 with one
+ * sentence that says what to do. */
+int launch_prepare(struct launch *l, const struct conf *conf,
+    char why[LAUNCH_WHY_MAX]);
+
+/* Runs in the new worker process; returns its exit status. */
+typedef int (*launch_worker_fn)(const struct launch *l, int control);
+
+/* Called once when the server is ready to serve. */
+typedef void (*launch_ready_fn)(void *arg);
+
+/* Start the worker and serve until it and all calls have ended. */
+enum launch_exit launch_run(struct launch *l, launch_worker_fn worker,
+    launch_ready_fn ready, void *arg);
+
+#endif

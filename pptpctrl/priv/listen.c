@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define BACKLOG		4096
+#define KEEP_IDLE_S	60
+#define USER_TIMEOUT_MS	120000u
+
+static void
+set_int(int fd, int level, int option, int value)
+{
+	(void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* Accepted connections inherit these. */
+static void
+tune(int fd)
+{
+	/* NAT helpers read one message per segment: never join two. */
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* Half-open connections of clients that vanished. */
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_IDLE_S / 4);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+	set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)USER_TIMEOUT_MS);
+}
+
+static int
+from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
+{
+	int n = sd_listen_fds(1), used = 0;
+
+	if (n <= 0)
+		return 0;
+	for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n;
+	    fd++) {
+		if (sd_is_socket_inet(fd, AF_INET, SOCK_STREAM, 1, 0) <= 0 ||
+		    used == LISTEN_MAX) {
+			snprintf(why, LISTEN_WHY_MAX, "descriptor %d from "
+			    "systemd is not a listening IPv4 TCP socket (PPTP "
+			    "has no IPv6), or there are more than %d: see "
+			    "ListenStream= in pptpd.socket", fd, LISTEN_MAX);
+			return -1;
+		}
+		tune(fd);
+		ret_fd[used++] = fd;
+	}
+	return used;
+}
+
+static int
+own_socket(const struct conf *conf, char why[LISTEN_WHY_MAX])
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+	    .sin_port = htons(conf->port), .sin_addr = conf->listen };
+	char ip[INET_ADDRSTRLEN];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0);
+
+	inet_ntop(AF_INET, &conf->listen, ip, sizeof(ip));
+	if (fd < 0) {
+		snprintf(why, LISTEN_WHY_MAX, "TCP socket: %s",
+		    strerror(errno));
+		return -1;
+	}
+	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	tune(fd);
+	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 &&
+	    listen(fd, BACKLOG) == 0)
+		return fd;
+	if (errno == EADDRINUSE)
+		snprintf(why, LISTEN_WHY_MAX, "TCP port %u of %s is taken by "
+		    "another program: find it with ss -ltnp 'sport = :%u' and "
+		    "stop it, or choose another address with listen",
+		    conf->port, ip, conf->port);
+	else if (errno == EADDRNOTAVAIL)
+		snprintf(why, LISTEN_WHY_MAX, "no interface of this host has "
+		    "the address %s that listen names", ip);
+	else
+		snprintf(why, LISTEN_WHY_MAX, "listening on %s port %u: %s",
+		    ip, conf->port, strerror(errno));
+	close(fd);
+	return -1;
+}
+
+int
+listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
+    char why[LISTEN_WHY_MAX])
+{
+	int n = from_systemd(ret_fd, why);
+
+	if (n != 0)
+		return n;
+	ret_fd[0] = own_socket(conf, why);
+	return ret_fd[0] < 0 ? -1 : 1;
+}
+
+void
+listen_status_path(const char *pidfile, char *ret, size_t size)
+{
+	if (strcmp(pidfile, CONF_DEFAULT_PIDFILE) == 0)
+		snprintf(ret, size, "%s", STATUS_PATH);
+	else
+		snprintf(ret, size, "%s.control", pidfile);
+}
+
+static int
+make_parent(const char *path)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	return mkdir(dir, 0755) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+int
+listen_status(const char *path, char why[LISTEN_WHY_MAX])
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int fd, r;
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		snprintf(why, LISTEN_WHY_MAX, "status socket %s: path longer "
+		    "than %zu bytes", path, sizeof(sun.sun_path) - 1);
+		return -1;
+	}
+	memcpy(sun.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0);
+	if (fd < 0 || make_parent(path) < 0)
+		goto fail;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0) {
+		snprintf(why, LISTEN_WHY_MAX, "another pptpctrl is running: "
+		    "it answers on %s; stop it, or give this one its own "
+		    "configuration and pid file (-c, -p)", path);
+		close(fd);
+		return -1;
+	}
+	unlink(path);
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
+	umask(mask);
+	if (r == 0 && listen(fd, 64) == 0)
+		return fd;
+fail:
+	snprintf(why, LISTEN_WHY_MAX, "status socket %s: %s", path,
+	    strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sockets that the world and the administrator come through: TCP 1723,
+ * ours or systemd's, and the status socket.  All options are set here; the
+ * worker may set none.
+ */
+#ifndef PRIV_LISTEN_H
+#define PRIV_LISTEN_H
+
+#include <stddef.h>
+
+#include "conf.h"
+
+#define LISTEN_MAX	16
+#define LISTEN_WHY_MAX	400
+#define STATUS_PATH	"/run/pptpd/control"
+
+/*
+ * The listening TCP sockets: those of LISTEN_FDS if there are any, else one
+ * of our own by conf.  Returns how many, or -1 with a sentence in why.
+ */
+int listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
+    char why[LISTEN_WHY_MAX]);
+
+/* Where the status socket of an instance with this pid file is: the default
+ * pid file has STATUS_PATH, another one its own name with ".control". */
+void listen_status_path(const char *pidfile, char *ret, size_t size);
+
+/* Make the status socket, mode 0600, replacing a dead one.  A descriptor,
+ * or -1 with why. */
+int listen_status(const char *path, char why[LISTEN_WHY_MAX]);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct slot {
+	bool taken;
+	char *last_user;	/* NULL: nobody yet */
+};
+
+struct pool {
+	const struct conf *conf;
+	pool_busy_fn busy;
+	unsigned size;
+	unsigned used;
+	struct slot slot[];
+};
+
+struct pool *
+pool_new(const struct conf *conf, pool_busy_fn busy)
+{
+	unsigned size = conf->connections;
+	struct pool *p;
+
+	if (!conf->delegate && size > conf->n_remote)
+		size = (unsigned)conf->n_remote;
+	p = calloc(1, sizeof(*p) + size * sizeof(p->slot[0]));
+	if (!p)
+		return NULL;
+	p->conf = conf;
+	p->busy = busy;
+	p->size = size;
+	return p;
+}
+
+void
+pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	for (unsigned i = 0; i < p->size; i++)
+		free(p->slot[i].last_user);
+	free(p);
+}
+
+void
+pool_addresses(const struct pool *p, int slot, struct in_addr *ret_local,
+    struct in_addr *ret_remote)
+{
+	const struct conf *conf = p->conf;
+
+	ret_local->s_addr = ret_remote->s_addr = 0;
+	if (conf->delegate || slot < 0 || (unsigned)slot >= p->size)
+		return;
+	*ret_remote = conf->remote[slot];
+	*ret_local = conf->local[conf->n_local == 1 ? 0 : slot];
+}
+
+static bool
+is_free(const struct pool *p, unsigned i)
+{
+	struct in_addr local, remote;
+
+	if (p->slot[i].taken)
+		return false;
+	pool_addresses(p, (int)i, &local, &remote);
+	return remote.s_addr == 0 || !p->busy(remote);
+}
+
+int
+pool_take(struct pool *p, struct in_addr *ret_local, struct in_addr *ret_remote)
+{
+	for (unsigned i = 0; i < p->size; i++) {
+		if (!is_free(p, i))
+			continue;
+		p->slot[i].taken = true;
+		p->used++;
+		pool_addresses(p, (int)i, ret_local, ret_remote);
+		return (int)i;
+	}
+	return POOL_NONE;
+}
+
+int
+pool_prefer(struct pool *p, int slot, const char *name)
+{
+	struct in_addr local, remote, other_local;
+
+	if (p->conf->delegate || !name[0])
+		return slot;
+	pool_addresses(p, slot, &local, &remote);
+	for (unsigned i = 0; i < p->size; i++) {
+		if (!p->slot[i].last_user ||
+		    strcmp(p->slot[i].last_user, name) != 0)
+			continue;
+		pool_addresses(p, (int)i, &other_local, &remote);
+		if (other_local.s_addr != local.s_addr || !is_free(p, i))
+			continue;
+		p->slot[slot].taken = false;
+		p->slot[i].taken = true;
+		return (int)i;
+	}
+	return slot;
+}
+
+void
+pool_put(struct pool *p, int slot, const char *name)
+{
+	struct slot *s;
+
+	if (slot < 0 || (unsigned)slot >= p->size || !p->slot[slot].taken)
+		return;
+	s = &p->slot[slot];
+	s->taken = false;
+	p->used--;
+	if (!name || !name[0])
+		return;
+	/* One slot per user: the newest. */
+	for (unsigned i = 0; i < p->size; i++) {
+		if (p->slot[i].last_user &&
+		    strcmp(p->slot[i].last_user, name) == 0) {
+			free(p->slot[i].last_user);
+			p->slot[i].last_user = NULL;
+		}
+	}
+	free(s->last_user);
+	s->last_user = strdup(name);
+}
+
+unsigned
+pool_size(const struct pool *p)
+{
+	return p->size;
+}
+
+unsigned
+pool_used(const struct pool *p)
+{
+	return p->used;
+}

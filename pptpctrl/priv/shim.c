@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/shim.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ipc.h"
+#include "priv/title.h"
+#include "req.h"
+
+#define KILL_AFTER_MS	5000	/* SIGTERM to SIGKILL */
+/* Without a manager nobody answers pppd's LCP Terminate-Request, and pppd
+ * asks twice, 3 s apart, before it ends in order. */
+#define ORPHAN_KILL_AFTER_MS 8000
+#define SEND_WAIT_MS	2000
+
+struct shim {
+	int control;		/* to the launcher; -1: gone */
+	int event;		/* from the plugin; -1: gone */
+	int pidfd;
+	int signals;
+	pid_t pppd;
+	uint64_t kill_at;	/* ms; 0: not ending */
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void
+tell(struct shim *s, struct rep *rep)
+{
+	struct pollfd pfd = { .fd = s->control, .events = POLLOUT };
+
+	rep->version = REQ_VERSION;
+	if (s->control < 0)
+		return;
+	while (send(s->control, rep, sizeof(*rep),
+	    MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		if (errno == EINTR)
+			continue;
+		/* A launcher that does not read for so long is stuck; the
+		 * exit of this process still tells it what counts. */
+		if (errno != EAGAIN || poll(&pfd, 1, SEND_WAIT_MS) != 1)
+			return;
+	}
+}
+
+static void
+end_pppd(struct shim *s, unsigned kill_after_ms)
+{
+	if (s->kill_at != 0)
+		return;
+	kill(s->pppd, SIGTERM);
+	s->kill_at = now_ms() + kill_after_ms;
+}
+
+static void
+from_launcher(struct shim *s)
+{
+	struct shim_cmd cmd;
+	int fd = -1;
+	long n = ipc_recv(s->control, &cmd, sizeof(cmd), &fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		close(s->control);
+		s->control = -1;
+		end_pppd(s, ORPHAN_KILL_AFTER_MS);
+		return;
+	}
+	if (n != sizeof(cmd))
+		return;
+	if (cmd.op == SHIM_TERM) {
+		end_pppd(s, KILL_AFTER_MS);
+	} else if (cmd.op == SHIM_ADDR && s->event >= 0) {
+		struct ev_addr_reply reply = { .version = EV_VERSION,
+		    .remote = cmd.remote };
+
+		(void)send(s->event, &reply, sizeof(reply),
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+}
+
+/* Everything the plugin has said so far; false at its end. */
+static bool
+from_plugin(struct shim *s)
+{
+	for (;;) {
+		struct rep rep = { .op = REP_EVENT };
+		struct ev ev;
+		ssize_t n = recv(s->event, &ev, sizeof(ev), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		if (ev_check(&ev, (size_t)n, &rep.ev))
+			tell(s, &rep);
+	}
+}
+
+static void
+report_exit(struct shim *s)
+{
+	struct rep rep = { .op = REP_EXITED };
+
+	if (s->event >= 0)
+		from_plugin(s);
+	while (waitpid(s->pppd, &rep.wait_status, 0) < 0 && errno == EINTR)
+		;
+	tell(s, &rep);
+}
+
+static void
+loop(struct shim *s)
+{
+	for (;;) {
+		struct pollfd pfd[4] = {
+			{ .fd = s->control, .events = POLLIN },
+			{ .fd = s->event, .events = POLLIN },
+			{ .fd = s->pidfd, .events = POLLIN },
+			{ .fd = s->signals, .events = POLLIN },
+		};
+		struct signalfd_siginfo si;
+		int wait = -1;
+
+		if (s->kill_at != 0) {
+			uint64_t now = now_ms();
+
+			if (now >= s->kill_at) {
+				kill(s->pppd, SIGKILL);
+				s->kill_at = now + KILL_AFTER_MS;
+			}
+			wait = (int)(s->kill_at - now) + 1;
+		}
+		if (poll(pfd, 4, wait) < 0)
+			continue;
+		if (pfd[3].revents &&
+		    read(s->signals, &si, sizeof(si)) == sizeof(si))
+			end_pppd(s, KILL_AFTER_MS);
+		if (pfd[1].revents && !from_plugin(s)) {
+			close(s->event);
+			s->event = -1;
+		}
+		if (pfd[2].revents) {
+			report_exit(s);
+			return;
+		}
+		if (pfd[0].revents)
+			from_launcher(s);
+	}
+}
+
+/* Start pppd; the pipe says why exec failed, or closes. */
+static int
+start_pppd(struct shim *s, const struct shim_args *args, int event)
+{
+	int pipefd[2], error = 0;
+
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return errno;
+	s->pppd = fork();
+	if (s->pppd < 0)
+		return errno;
+	if (s->pppd == 0) {
+		pppd_exec(&args->pppd, args->channel, event);
+		error = errno;
+		(void)!write(pipefd[1], &error, sizeof(error));
+		_exit(127);
+	}
+	close(pipefd[1]);
+	(void)!read(pipefd[0], &error, sizeof(error));
+	close(pipefd[0]);
+	if (error == 0) {
+		s->pidfd = (int)syscall(SYS_pidfd_open, s->pppd, 0);
+		if (s->pidfd < 0)
+			error = errno;
+	}
+	return error;
+}
+
+/* Only what this process is for stays open, as 3, 4 and 5. */
+static int
+keep_descriptors(struct shim_args *args)
+{
+	int *keep[3] = { &args->channel, &args->control, &args->tunnel };
+	int copy[3];
+
+	for (int i = 0; i < 3; i++) {
+		copy[i] = -1;
+		if (*keep[i] >= 0) {
+			copy[i] = fcntl(*keep[i], F_DUPFD_CLOEXEC, 6);
+			if (copy[i] < 0)
+				return -1;
+		}
+	}
+	if (close_range(3, 5, 0) < 0)
+		return -1;
+	for (int i = 0; i < 3; i++) {
+		if (copy[i] >= 0 && dup3(copy[i], 3 + i, O_CLOEXEC) < 0)
+			return -1;
+		*keep[i] = copy[i] < 0 ? -1 : 3 + i;
+	}
+	return close_range(6, ~0U, 0);
+}
+
+/* An administrator's kill of this process ends the call in order. */
+static int
+catch_signals(void)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void
+run(struct shim_args *args)
+{
+	struct shim s = { .event = -1, .pidfd = -1 };
+	char ip[INET_ADDRSTRLEN];
+	struct rep rep = { .op = REP_STARTED };
+	int pair[2], error;
+
+	setsid();
+	prctl(PR_SET_DUMPABLE, 0);
+	inet_ntop(AF_INET, &args->client, ip, sizeof(ip));
+	title_set("pptpd [%s:%04X - %04X]", ip, args->peer_call,
+	    args->own_call);
+	if (keep_descriptors(args) < 0)
+		_exit(1);
+	s.control = args->control;
+	s.signals = catch_signals();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		error = errno;
+	} else {
+		error = start_pppd(&s, args, pair[1]);
+		close(pair[1]);
+		s.event = pair[0];
+	}
+	close(args->channel);
+	if (error != 0) {
+		rep.op = REP_EXITED;
+		rep.error = error;
+		tell(&s, &rep);
+		_exit(1);
+	}
+	rep.pid = s.pppd;
+	tell(&s, &rep);
+	loop(&s);
+	_exit(0);
+}
+
+pid_t
+shim_start(const struct shim_args *args)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct shim_args copy = *args;
+
+		/* argv points into args' own text. */
+		for (size_t i = 0; copy.pppd.argv[i]; i++) {
+			const char *at = args->pppd.argv[i];
+
+			if (at >= args->pppd.text &&
+			    at < args->pppd.text + sizeof(args->pppd.text))
+				copy.pppd.argv[i] = copy.pppd.text +
+				    (at - args->pppd.text);
+		}
+		run(&copy);
+	}
+	return pid;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The per-call parent: pppd's parent process, which keeps its exit status
+ * and carries the plugin's events, whatever becomes of the manager.
+ */
+#ifndef PRIV_SHIM_H
+#define PRIV_SHIM_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "priv/pppd.h"
+
+/* Launcher to per-call parent. */
+enum shim_op {
+	SHIM_TERM = 1,		/* SIGTERM to pppd, SIGKILL 5 s later */
+	SHIM_ADDR,		/* answer to EV_ADDR: remote */
+};
+
+struct shim_cmd {
+	uint32_t op;
+	uint32_t remote;	/* network order */
+};
+
+/* It answers with struct rep: REP_STARTED (pid: pppd's), REP_EVENT,
+ * REP_EXITED (wait_status; error when pppd could not be started). */
+
+struct shim_args {
+	struct pppd_args pppd;
+	int channel;		/* to pppd, and to nobody else */
+	int tunnel;		/* K, kept until the call ends; -1: none */
+	int control;		/* its end of the pair to the launcher */
+	struct in_addr client;
+	uint16_t peer_call, own_call;
+};
+
+/* Fork it.  The caller closes its copies of channel and control.  The pid,
+ * or -1 with errno. */
+pid_t shim_start(const struct shim_args *args);
+
+#endif
