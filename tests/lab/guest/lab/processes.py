@@ -1,0 +1,109 @@
+"""What /proc says about processes."""
+
+import contextlib
+import os
+import time
+
+from .errors import LabError
+
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def read(pid, name):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as handle:
+            return handle.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def parent(pid):
+    text = read(pid, "stat")
+    return int(text.rsplit(")", 1)[1].split()[1]) if text else 0
+
+
+def state(pid):
+    """R, S, Z ...; '' when there is no such process."""
+    text = read(pid, "stat")
+    return text.rsplit(")", 1)[1].split()[0] if text else ""
+
+
+def name(pid):
+    return read(pid, "comm").strip()
+
+
+def title(pid):
+    """The command line as ps shows it."""
+    return read(pid, "cmdline").replace("\0", " ").strip() or f"[{name(pid)}]"
+
+
+def is_kernel_thread(pid):
+    return pid == 2 or parent(pid) == 2
+
+
+def descendants(*roots):
+    """The given processes and all of their children, in order of their ids."""
+    parents = {pid: parent(pid) for pid in pids()}
+    found = {root for root in roots if root in parents}
+    grew = True
+    while grew:
+        more = {pid for pid, its in parents.items() if its in found} - found
+        found |= more
+        grew = bool(more)
+    return sorted(found)
+
+
+def mount_namespace(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return None
+
+
+def with_same_mounts(pid):
+    """All processes in the mount namespace of a process; [] when it is gone."""
+    its = mount_namespace(pid)
+    return [other for other in pids() if its and mount_namespace(other) == its]
+
+
+def descriptors(pid):
+    """{number: what it is} of a process."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
+    return found
+
+
+def memory(pid):
+    """kB of a process: {'Rss': ..., 'Pss': ..., 'Private_Dirty': ...}."""
+    found = {}
+    for line in read(pid, "smaps_rollup").splitlines():
+        words = line.split()
+        if len(words) == 3 and words[2] == "kB":
+            found[words[0].rstrip(":")] = int(words[1])
+    return found
+
+
+def listens(pid, port, table="tcp"):
+    """True when somebody in the process's network namespace listens on a TCP port."""
+    for line in read(pid, f"net/{table}").splitlines()[1:]:
+        words = line.split()
+        if words[3] == "0A" and int(words[1].rsplit(":", 1)[1], 16) == port:
+            return True
+    return False
+
+
+def poll(condition, what, timeout=30, every=0.02):
+    """For what the kernel tells nobody: asks until it is so, fails by a generous watchdog."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise LabError(f"{timeout} s passed before: {what}")
+        time.sleep(every)

@@ -1,0 +1,1 @@
+"""Host side of the lab: gets the trees, builds, boots guests, reports."""

@@ -1,0 +1,58 @@
+"""Builds the project for a release and installs it into a stage, one layer of the guest."""
+
+import shutil
+import subprocess
+
+from .common import LabError, OUT, REPO, extras, locked, tree
+
+# The source is read-only in there and the tree itself is not touched.
+IN_CHROOT = r"""
+set -e
+mount --make-rprivate /
+mount --bind "$REPO" "$TREE/lab/repo"
+mount -o remount,ro,bind "$TREE/lab/repo"
+mount --bind "$BUILD" "$TREE/lab/build"
+mount --bind "$STAGE" "$TREE/lab/stage"
+mount -t proc proc "$TREE/proc"
+cd /
+exec chroot "$TREE" sh -c '
+	set -e
+	make -j2 -C /lab/repo B=/lab/build
+	make -C /lab/repo B=/lab/build DESTDIR=/lab/stage install'
+"""
+
+ON_MACHINE = r"""
+set -e
+make -j2 -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE"
+make -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE" DESTDIR="$STAGE" install
+"""
+
+
+def build(release):
+    """The stage directory, or None while the project has no Makefile."""
+    if not (REPO / "Makefile").exists():
+        return None
+    stage, log = OUT / f"stage-{release}", OUT / f"build-{release}.log"
+    with locked(OUT / f"build-{release}.lock", what="another build"):
+        fresh = stage.with_name(stage.name + ".tmp")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        make(release, REPO / "build" / release, fresh, log)
+        shutil.rmtree(stage, ignore_errors=True)
+        fresh.rename(stage)
+    return stage
+
+
+def make(release, build_dir, stage, log):
+    build_dir.mkdir(parents=True, exist_ok=True)
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "REPO": str(REPO),
+           "BUILD": str(build_dir), "STAGE": str(stage)}
+    if release == "12":
+        command, env["INCLUDE"] = ["sh", "-c", ON_MACHINE], str(extras() / "usr/include")
+    else:
+        command, env["TREE"] = ["unshare", "--mount", "sh", "-c", IN_CHROOT], str(tree(release))
+    with open(log, "w") as out:
+        status = subprocess.run(command, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    if status.returncode != 0:
+        tail = log.read_text(errors="replace").splitlines()[-15:]
+        raise LabError("\n  ".join([f"Debian {release}: the build failed, all of it in {log}", *tail]))

@@ -1,0 +1,166 @@
+"""One User-Mode Linux guest: how it is started, followed and ended."""
+
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from .common import CACHE, LAB, LabError, OUT, REPO, extras, tree
+
+MEMORY = "1536M"
+KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro quiet loglevel=4 "
+               "con=null con1=null ssl=null uml_dir=/dev/shm/")
+
+# In mount and process namespaces of its own: nothing that is mounted here is seen outside,
+# and all of the guest's processes end with this shell. The guest's memory is a file on
+# the private /dev/shm. A newer release's kernel binary needs that release's libc: chroot.
+START = r"""
+mount --make-rprivate /
+if [ "$TREE" != / ]; then
+	mount --bind "$REPO" "$TREE/lab/repo" && mount -o remount,ro,bind "$TREE/lab/repo" &&
+	mount --bind "$OUT" "$TREE/lab/out" && mount --bind "$STAGE" "$TREE/lab/stage" &&
+	mount -t proc proc "$TREE/proc" && mount --bind /dev/pts "$TREE/dev/pts" || exit 97
+fi
+mount -t tmpfs -o size=4g,mode=1777 shm "$TREE/dev/shm" || exit 97
+TMPDIR=/dev/shm
+export TMPDIR
+chroot "$TREE" "$LINUX" $KERNEL_LINE
+exit $?
+"""
+
+
+class Guest:
+    """A context manager; what is left of the guest is removed at the end."""
+
+    running = set()
+
+    def __init__(self, release, job, stage=None, terminal=False):
+        self.release, self.job, self.stage, self.terminal = release, job, stage, terminal
+        OUT.mkdir(parents=True, exist_ok=True)
+        remove_abandoned()
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"guest-{release}-{os.getpid()}-", dir=OUT))
+        self.out = self.dir / "out"
+        self.console = self.out / "console.log"
+        self.process = self.events = self.tree_lock = self.cpu_lock = None
+        self.partial = ""
+
+    def __enter__(self):
+        # Held shared, so that nobody replaces the tree under a running guest.
+        self.tree_lock = open(CACHE / f"lock-{self.release}", "a")
+        fcntl.flock(self.tree_lock, fcntl.LOCK_SH)
+        self.cpu_lock = self.take_cpu()
+        self.out.mkdir()
+        (self.out / "job.json").write_text(json.dumps(self.job))
+        (self.out / "events").touch()
+        stage = self.dir / "stage"      # a copy: the next build must not pull it away
+        if self.stage:
+            shutil.copytree(self.stage, stage, symlinks=True)
+        else:
+            stage.mkdir()
+        self.start(stage)
+        Guest.running.add(self)
+        return self
+
+    def take_cpu(self):
+        """User-Mode Linux passes each system call between two processes: on one CPU it is 3 to 4
+        times as fast as on two. Takes one that no other guest has, if there is one."""
+        cpus = sorted(os.sched_getaffinity(0))
+        for cpu in cpus:
+            lock = open(CACHE / f"cpu-{cpu}", "a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.cpu = cpu
+                return lock
+            except BlockingIOError:
+                lock.close()
+        self.cpu = cpus[os.getpid() % len(cpus)]
+        return None
+
+    def start(self, stage):
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TREE": str(tree(self.release)),
+               "REPO": str(REPO), "OUT": str(self.out), "STAGE": str(stage)}
+        inside = dict(LAB_REPO=REPO, LAB_OUT=self.out, LAB_STAGE=stage, LAB_EXTRAS=extras())
+        program = extras() / "usr/bin/linux.uml"
+        init = LAB / "guest" / "init"
+        if self.release != "12":
+            inside = dict(LAB_REPO="/lab/repo", LAB_OUT="/lab/out", LAB_STAGE="/lab/stage", LAB_EXTRAS="")
+            program, init = "/usr/bin/linux.uml", "/lab/repo/tests/lab/guest/init"
+        if not self.stage:
+            inside["LAB_STAGE"] = ""
+        words = [KERNEL_LINE, f"init={init}", "con0=" + ("fd:0,fd:1" if self.terminal else "null,fd:1")]
+        words += [f"{name}={value}" for name, value in inside.items()]
+        if self.terminal:
+            words += ["LAB_CONSOLE=tty", f"TERM={os.environ.get('TERM', 'linux')}"]
+        if any(" " in str(value) for value in inside.values()):
+            raise LabError("the lab does not work in a path with a blank")
+        env.update(LINUX=str(program), KERNEL_LINE=" ".join(words))
+        streams = {} if self.terminal else dict(
+            stdin=subprocess.DEVNULL, stdout=open(self.console, "w"), stderr=subprocess.STDOUT,
+            start_new_session=True)
+        self.process = subprocess.Popen(
+            # Should this process be killed, the guest goes too.
+            ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(self.cpu), "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "sh", "-c", START], env=env, **streams)
+        self.events = open(self.out / "events")
+
+    def __exit__(self, *_):
+        self.kill()
+        Guest.running.discard(self)
+        self.events.close()
+        self.tree_lock.close()
+        if self.cpu_lock:
+            self.cpu_lock.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def kill(self):
+        """unshare's --kill-child takes the rest with it."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def follow(self, patience):
+        """Yields events until the guest has ended. `patience()` says how many seconds without
+        an event are too many: then the guest is killed and TimeoutError raised."""
+        last = time.monotonic()
+        while True:
+            ended = self.process.poll() is not None
+            for event in self.read_events():
+                last = time.monotonic()
+                yield event
+            if ended:
+                return
+            if time.monotonic() - last > patience():
+                self.kill()
+                raise TimeoutError
+            time.sleep(0.05)
+
+    def read_events(self):
+        *lines, self.partial = (self.partial + self.events.read()).split("\n")
+        return [json.loads(line) for line in lines if line]
+
+    def console_tail(self, count=15):
+        try:
+            text = self.console.read_text(errors="replace")
+        except OSError:
+            return []
+        return [line for line in text.replace("\r", "").splitlines() if line.strip()][-count:]
+
+
+def remove_abandoned():
+    """Directories of guests whose lab command was killed."""
+    for path in OUT.glob("guest-*"):
+        owner = path.name.split("-")[2]
+        if not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def kill_all():
+    """For an interrupted lab command."""
+    for guest in list(Guest.running):
+        guest.kill()
+        shutil.rmtree(guest.dir, ignore_errors=True)

@@ -1,0 +1,228 @@
+"""Runs scenarios in a guest and tells how they went."""
+
+import dataclasses
+import fnmatch
+import shutil
+import signal
+import sys
+import threading
+
+from .build import build
+from .common import LAB, LabError, OUT, RELEASES, locked, say
+from .guest import Guest
+from .prepare import is_ready, prepare
+
+BOOT_PATIENCE = 180     # seconds; a boot takes 3
+EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest watches over
+
+BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
+
+printing = threading.Lock()
+
+
+@dataclasses.dataclass
+class Result:
+    release: str
+    name: str
+    verdict: str        # ok, failed, skipped
+    reason: str
+    log: object
+
+
+def load_scenarios():
+    """All scenarios by name. They are made for the guest, but importing them is harmless."""
+    sys.path.insert(0, str(LAB / "guest"))
+    import runner
+    runner.load_scenarios(LAB / "scenarios")
+    return runner.lab.registry
+
+
+def select(registry, release, wanted):
+    """Names in order; a word is a name, a group, a data path or a pattern."""
+    here = {name: s for name, s in registry.items() if release in s.releases}
+    if not wanted:
+        return list(here)
+    chosen = set()
+    for word in wanted:
+        hits = {name for name, s in here.items()
+                if word in (name, s.group, s.datapath) or fnmatch.fnmatch(name, word)}
+        if not hits and not any(fnmatch.fnmatch(name, word) or word in (name, s.group, s.datapath)
+                                for name, s in registry.items()):
+            raise LabError(f"no scenario, group or data path is called '{word}' (see --list)")
+        chosen |= hits
+    return [name for name in here if name in chosen]
+
+
+def make_ready(releases):
+    for release in releases:
+        if not is_ready(release):
+            prepare([release])
+
+
+class Progress:
+    """Numbered lines of one or two guests; both count together."""
+
+    def __init__(self, total, show_release):
+        self.total, self.show_release, self.done = total, show_release, 0
+
+    def line(self, release, event):
+        with printing:
+            self.done += 1
+            words = [f"{self.done:>{len(str(self.total))}}/{self.total}"]
+            words += [f"[{release}]"] if self.show_release else []
+            words += [event["name"], "...", event["verdict"], f"({event['seconds']:.1f} s)"]
+            words += ["; ".join(event.get("notes") or [])]
+            if event["reason"]:
+                words.append("- " + event["reason"].splitlines()[0][:200])
+            print(" ".join(word for word in words if word), flush=True)
+
+
+def run_release(release, names, progress, repeat, no_build):
+    """Results of all the names. A guest that hangs is replaced for the rest of them."""
+    stage = None if no_build else build(release)
+    if stage is None:
+        say(f"Debian {release}: nothing built, so only what needs no build runs")
+    results, left = [], list(names)
+    with locked(OUT / release / ".lock", what=f"another run on Debian {release}"):
+        while left:
+            results += one_boot(release, left, stage, progress, repeat)
+    return results
+
+
+def one_boot(release, left, stage, progress, repeat):
+    """Works on the list until it is empty or the guest is lost; takes off it what is done."""
+    results, current, patience = [], None, BOOT_PATIENCE
+    job = {"do": "scenarios", "names": list(left), "repeat": repeat}
+    with Guest(release, job, stage) as guest:
+        lost = None
+        try:
+            for event in guest.follow(lambda: patience):
+                if event["event"] == "booted":
+                    say(f"Debian {release}: kernel {event['kernel']}, up after {event['uptime']:.1f} s")
+                elif event["event"] == "start":
+                    current, patience = event["name"], event["timeout"] + EXTRA_PATIENCE
+                elif event["event"] == "end":
+                    results.append(finish(release, event, guest))
+                    progress.line(release, event)
+                    if event["name"] in left and repeat == 1:
+                        left.remove(event["name"])
+                    current, patience = None, BOOT_PATIENCE
+                elif event["event"] == "done":
+                    left.clear()
+            if left:
+                lost = "the guest ended by itself"
+        except TimeoutError:
+            lost = "the guest hung and was killed"
+        if lost:
+            results.append(give_up(release, guest, lost, current, left, progress))
+    return results
+
+
+def finish(release, event, guest):
+    return Result(release, event["name"], event["verdict"], event["reason"],
+                  keep_logs(release, event["name"], guest))
+
+
+def keep_logs(release, name, guest):
+    goal = OUT / release / name
+    shutil.rmtree(goal, ignore_errors=True)
+    if (guest.out / name).exists():
+        shutil.copytree(guest.out / name, goal, symlinks=True)
+    else:
+        goal.mkdir(parents=True)
+    return goal
+
+
+def give_up(release, guest, why, current, left, progress):
+    """Blames the scenario that was running; when none was, there is no point in going on."""
+    tail = guest.console_tail()
+    name = current or BOOT
+    log = keep_logs(release, name, guest) if current else OUT / release
+    if guest.console.exists():
+        shutil.copy(guest.console, log / "console.log")
+    if current:
+        left.remove(current)
+    else:
+        why += f" with {len(left)} scenario(s) to go"
+        left.clear()
+    progress.line(release, {"name": name, "verdict": "failed", "seconds": 0, "reason": why})
+    print("".join(f"    | {line}\n" for line in tail), end="", flush=True)
+    return Result(release, name, "failed", why, log)
+
+
+def conclude(results):
+    """Prints failures and totals; the exit status."""
+    failed = [r for r in results if r.verdict == "failed"]
+    skipped = [r for r in results if r.verdict == "skipped"]
+    for r in failed:
+        print(f"\nFAILED {r.name} on Debian {r.release}: {r.reason}\n  logs:  {r.log}")
+        if r.name != BOOT:
+            print(f"  again: {LAB / 'lab'} run --release {r.release} {r.name}")
+    if skipped:
+        print("\nskipped: " + ", ".join(f"{r.name} on {r.release} ({r.reason})" for r in skipped))
+    passed = len(results) - len(failed) - len(skipped)
+    print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped", flush=True)
+    return 1 if failed or not results else 0
+
+
+def run(releases, wanted, list_only=False, repeat=1, no_build=False):
+    registry = load_scenarios()
+    plan = {release: select(registry, release, wanted) for release in releases}
+    if list_only:
+        for name in dict.fromkeys(name for names in plan.values() for name in names):
+            doc = (registry[name].function.__doc__ or '').strip().split('\n')[0]
+            print(f"{name:32} {doc}")
+        return 0
+    make_ready(releases)
+    progress = Progress(repeat * sum(map(len, plan.values())), len(releases) > 1)
+    return conclude(side_by_side(plan, progress, repeat, no_build))
+
+
+def side_by_side(plan, progress, repeat, no_build):
+    results, errors = [], []
+
+    def work(release):
+        try:
+            results.extend(run_release(release, plan[release], progress, repeat, no_build))
+        except Exception as error:      # must not be lost with its thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(release,)) for release in plan if plan[release]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        conclude(results)
+        raise errors[0]
+    return results
+
+
+def check(no_build=False):
+    return run(list(RELEASES), [], no_build=no_build)
+
+
+def execute(release, command, network, no_build):
+    """One command in a guest; its output and its status become ours."""
+    make_ready([release])
+    status = None
+    job = {"do": "exec", "command": command, "network": network}
+    with Guest(release, job, None if no_build else build(release)) as guest:
+        for event in guest.follow(lambda: float("inf")):
+            if event["event"] == "output":
+                sys.stdout.buffer.write(event["data"].encode("latin-1"))
+                sys.stdout.flush()
+            elif event["event"] == "status":
+                status = event["status"]
+        if status is None:
+            raise LabError("the guest ended early:\n  " + "\n  ".join(guest.console_tail()))
+    return status if status >= 0 else 128 - status
+
+
+def shell(release, no_build):
+    make_ready([release])
+    with Guest(release, {"do": "shell"}, None if no_build else build(release), terminal=True) as guest:
+        # At its end the kernel signals its whole process group, which here includes us.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        guest.process.wait()
+    return 0
