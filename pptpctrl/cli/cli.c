@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/check.h"
 #include "conf.h"
 #include "log.h"
 #include "net/relay.h"
@@ -25,6 +26,7 @@
 
 static int cmd_list(int argc, char **argv);
 static int cmd_terminate(int argc, char **argv);
+static int cmd_check(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
@@ -39,6 +41,8 @@ static const struct command {
 	    "terminate CALL | user=NAME | ip=ADDRESS | all\n"
 	    "    end calls in order; ADDRESS is the client's or the "
 	    "assigned one" },
+	{ "check", cmd_check, "check [-c FILE]\n"
+	    "    the effective configuration and what is wrong with it" },
 	{ "help", cmd_help, "help" },
 	{ "version", cmd_version, "version" },
 };
@@ -64,6 +68,12 @@ cmd_version(int argc, char **argv)
 	(void)argv;
 	printf("pptpctrl %s (plugin for pppd %s)\n", VERSION, PPPD_VERSION);
 	return 0;
+}
+
+static int
+cmd_check(int argc, char **argv)
+{
+	return check_run(argc, argv);
 }
 
 static int
@@ -307,6 +317,8 @@ cli_run(int argc, char **argv)
 	char *rest[4];
 	int n = 0;
 
+	if (strcmp(argv[0], "check") == 0)
+		return cmd_check(argc, argv);
 	for (int i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "-p") == 0 && i + 1 < argc)
 			pidfile = argv[++i];

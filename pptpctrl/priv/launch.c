@@ -773,8 +773,11 @@ launch_prepare(struct launch *l, const struct conf *conf,
 	l->status_fd = listen_status(l->status_path, why);
 	if (l->status_fd < 0)
 		return -1;
-	if (probe_datapath(conf, &l->tunnel, &l->path, why) < 0 ||
-	    probe_channel(l->path, &l->tunnel, &channel, &other, why) < 0)
+	if (probe_datapath(conf, &l->tunnel, &l->path, why) < 0)
+		return -1;
+	if (why[0])
+		log_warn("MGR: %s", why);
+	if (probe_channel(l->path, &l->tunnel, &channel, &other, why) < 0)
 		return -1;
 	if (pppd_check(conf, channel, &l->option_flags, why) < 0)
 		return -1;

@@ -14,7 +14,6 @@
 #include <linux/if_pppox.h>
 #include <linux/ppp-ioctl.h>
 
-#include "log.h"
 
 /* CCP option MPPE, stateless, 128 bits (RFC 3078 section 2). */
 static const uint8_t mppe_128[] = { 18, 6, 0x01, 0, 0, 0x40 };
@@ -124,6 +123,7 @@ probe_datapath(const struct conf *conf, struct tunnel *t,
 {
 	char reason[CHANNEL_WHY_MAX];
 
+	why[0] = '\0';
 	if (conf->datapath == CONF_DP_KERNEL) {
 		if (has_pptp()) {
 			*ret_path = CONF_DP_KERNEL;
@@ -146,7 +146,8 @@ probe_datapath(const struct conf *conf, struct tunnel *t,
 		snprintf(why, PROBE_WHY_MAX, "datapath relay: %s", reason);
 		return -1;
 	}
-	log_warn("MGR: data path tty (slower) instead of relay: %s", reason);
+	snprintf(why, PROBE_WHY_MAX, "data path tty (slower) instead of "
+	    "relay: %s", reason);
 	*ret_path = CONF_DP_TTY;
 	return 0;
 }

@@ -21,9 +21,9 @@ int probe_ppp(char why[PROBE_WHY_MAX]);
 int probe_mppe(char why[PROBE_WHY_MAX]);
 
 /*
- * Choose the data path: conf's, or for auto relay, else tty with a log line
- * that says why and what would change it.  On relay *t is open.  0 and
- * *ret_path, or -1 with why.
+ * Choose the data path: conf's, or for auto relay, else tty.  On relay *t is
+ * open.  0 and *ret_path, and why is empty unless auto had to take tty: then
+ * it says the reason and what would change it.  Or -1 with why.
  */
 int probe_datapath(const struct conf *conf, struct tunnel *t,
     enum conf_datapath *ret_path, char why[PROBE_WHY_MAX]);
