@@ -76,10 +76,8 @@ ease(struct reorder *r, uint64_t now_us)
 		r->hold_us -= r->hold_us / 8;
 		r->eased_at += EASE_STEP_US;
 	}
-	if (r->hold_us <= REORDER_HOLD_MIN_US) {
+	if (r->hold_us < REORDER_HOLD_MIN_US)
 		r->hold_us = REORDER_HOLD_MIN_US;
-		r->eased_at = now_us;
-	}
 }
 
 static void
@@ -153,7 +151,6 @@ outside(struct reorder *r, uint32_t seq, uint64_t now_us)
 
 	if (run_confirmed(r, seq) && window_silent(r, ahead, now_us)) {
 		r->n_jump++;
-		forget_runs(r);
 		r->jump = true;
 		r->last_in = now_us;
 		return REORDER_HOLD;

@@ -39,9 +39,16 @@ took(void)
 	assert_true(out.n < CTRL_ACTS_MAX);
 	assert_true(out.used + 220 < CTRL_ACTS_BYTES);
 	for (size_t i = 0; i < out.n; i++) {
-		text_act(&got, &c, &out, &out.act[i]);
-		if (out.act[i].type == CTRL_ACT_CLOSE)
+		const struct ctrl_act *a = &out.act[i];
+
+		text_act(&got, &c, &out, a);
+		if (a->type == CTRL_ACT_CLOSE)
 			assert_int_equal(i, out.n - 1);
+		if (a->type != CTRL_ACT_START && a->type != CTRL_ACT_STOP &&
+		    a->type != CTRL_ACT_NOTE)
+			assert_int_equal(a->arg, 0);
+		if (a->type == CTRL_ACT_CLOSE || a->type == CTRL_ACT_NOTE)
+			assert_int_equal(a->slot, 0);
 	}
 	memset(&out, 0, sizeof(out));
 }
@@ -1192,6 +1199,11 @@ buckets_survive_strange_clocks(void **state)
 	say_echorp(0);
 	EXPECT("note:unexpected(0x6)");
 	assert_int_equal(c.msg_tokens, (uint64_t)UINT32_MAX * 1000 - 1000);
+	conf.msg_rate = 4;		/* times 2^62 would be 0 */
+	c.msg_tokens = 0;
+	now += (uint64_t)1 << 62;
+	say_echorp(0);
+	EXPECT("note:unexpected(0x6)");
 	conf.msg_burst = 1;
 	conf.msg_rate = 0;
 	now -= 1000;			/* backwards: no time passed */
@@ -1287,8 +1299,22 @@ s05_call_flap(void **state)
 	say_ocrq(PEER);
 	EXPECT("OCRP(0,0x11,2/4) note:refused(0x2)");
 	pass(1);			/* the minute is over */
-	say_ocrq(PEER);
-	EXPECT("OPEN(0)");
+	for (int minute = 0; minute < 3; minute++) {
+		for (uint16_t i = 0; i < 10; i++) {
+			say_ocrq(i);
+			opened(0, CALL_OPEN_BUSY, 0);
+		}
+		assert_null(strstr(got.s, "note:refused"));
+		memset(&got, 0, sizeof(got));
+		say_ocrq(PEER);
+		EXPECT("OCRP(0,0x11,2/4) note:refused(0x2)");
+		pass(59999);
+		say_ocrq(PEER);
+		EXPECT("OCRP(0,0x11,2/4) note:refused(0x2)");
+		pass(1);
+		say_echorp(0);		/* no Echo-Request of ours, please */
+		memset(&got, 0, sizeof(got));
+	}
 }
 
 static void
@@ -1348,7 +1374,9 @@ s07_ccr_before_ocrp(void **state)
 	pass(100);
 	opened(0, CALL_OPENED, OWN);
 	EXPECT("STOP(0,1,ccr)");
-	gre(0);
+	assert_false(c.call[0].gre_seen);
+	gre(0);				/* only noted */
+	assert_true(c.call[0].gre_seen);
 	exited(0, CALL_END_PPPD);
 	EXPECT("FREE(0,ccr)");
 	pass(29899);
@@ -1466,6 +1494,81 @@ s13_two_connections_of_one_client(void **state)
 	c = first;
 	say_ccr(PEER);
 	EXPECT("CDN(0x77,4/0) STOP(0,1,ccr)");
+}
+
+/* However many and however broken: closed is closed, and only once. */
+static void
+nothing_is_heard_after_close(void **state)
+{
+	static const uint8_t bad[16] = { 0 };
+	static const uint8_t odd[16] = {	/* Echo-Request, reserved set */
+		0, 16, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, 5, 0, 1, 0, 0, 0, 7,
+	};
+
+	(void)state;
+	reach(AT_CLOSED);
+	for (int i = 0; i < 200; i++)
+		ctrl_input(&c, i & 1 ? bad : odd, 16, now, &out);
+	took();
+	EXPECT("");
+	for (int i = 0; i < 2; i++) {	/* the one too many is not looked at */
+		reach(AT_ESTABLISHED);
+		conf.msg_rate = 0;
+		c.msg_tokens = 0;
+		ctrl_input(&c, i & 1 ? bad : odd, 16, now, &out);
+		took();
+		EXPECT("note:rate(0) CLOSE");
+	}
+}
+
+static void
+an_answer_nobody_asked_for_changes_nothing(void **state)
+{
+	(void)state;
+	for (int at = AT_WAITING; at <= AT_DYING; at++) {
+		struct call before;
+
+		reach((enum at)at);
+		before = c.call[0];
+		pass(10);
+		opened(0, CALL_OPENED, 0x99);
+		opened(0, CALL_OPEN_BUSY, 0);
+		if (at != AT_STARTING)
+			ctrl_up(&c, 0, now);
+		EXPECT("");
+		assert_memory_equal(&before, &c.call[0], sizeof(before));
+	}
+}
+
+/* What comes meanwhile does not move the deadline of an end. */
+static void
+an_ending_call_is_told_in_time(void **state)
+{
+	(void)state;
+	reach(AT_ENDING);
+	pass(2000);
+	gre(0);
+	say_sli(OWN, 0, 0);
+	terminate(0, CALL_END_ADMIN);
+	pass(999);
+	EXPECT("");
+	pass(1);
+	EXPECT("CDN(0x77,3/0) StopCCRQ(1)");
+}
+
+/* We ask for life signs only while a client has reason to give them. */
+static void
+echo_is_for_established_connections(void **state)
+{
+	(void)state;
+	begin();
+	conf.echo_ms = 1000;
+	pass(9999);
+	EXPECT("");
+	reach(AT_WAIT_STOP);
+	conf.echo_ms = 1000;
+	pass(2999);
+	EXPECT("");
 }
 
 static void
@@ -1820,7 +1923,10 @@ four_calls_end_at_once(void **state)
 	took();
 	EXPECT("CDN(0x77,3/0) CDN(0x78,3/0) CDN(0x79,3/0) CDN(0x7a,3/0) "
 	    "StopCCRQ(3) CLOSE");
-	all_exit();
+	for (unsigned i = 0; i < CTRL_MAX_CALLS; i++) {
+		assert_false(ctrl_done(&c));
+		exited(i, CALL_END_PPPD);
+	}
 	EXPECT("FREE(0,shutdown) FREE(1,shutdown) FREE(2,shutdown) "
 	    "FREE(3,shutdown)");
 	assert_true(ctrl_done(&c));
@@ -1961,6 +2067,10 @@ main(void)
 		cmocka_unit_test(s11_gre_alone_creates_nothing),
 		cmocka_unit_test(s12_pppd_gives_up),
 		cmocka_unit_test(s13_two_connections_of_one_client),
+		cmocka_unit_test(nothing_is_heard_after_close),
+		cmocka_unit_test(an_answer_nobody_asked_for_changes_nothing),
+		cmocka_unit_test(an_ending_call_is_told_in_time),
+		cmocka_unit_test(echo_is_for_established_connections),
 		cmocka_unit_test(s15_stopccrp_of_any_result),
 		cmocka_unit_test(s16_the_launcher_refuses),
 		cmocka_unit_test(t01_silence_after_connect),

@@ -425,14 +425,15 @@ encode_needs_room_and_a_type(void **state)
 		memset(buf, 0xcc, sizeof(buf));
 		assert_int_equal(msg_encode(&m, buf, type_len[type] - 1), 0);
 		assert_int_equal(msg_encode(&m, buf, 0), 0);
-		for (size_t i = 0; i < sizeof(buf); i++)
-			assert_int_equal(buf[i], 0xcc);
-		assert_int_equal(msg_encode(&m, buf, type_len[type]),
-		    type_len[type]);
 		m.type = (enum msg_type)0;
 		assert_int_equal(msg_encode(&m, buf, sizeof(buf)), 0);
 		m.type = (enum msg_type)16;
 		assert_int_equal(msg_encode(&m, buf, sizeof(buf)), 0);
+		for (size_t i = 0; i < sizeof(buf); i++)
+			assert_int_equal(buf[i], 0xcc);
+		m.type = (enum msg_type)type;
+		assert_int_equal(msg_encode(&m, buf, type_len[type]),
+		    type_len[type]);
 	}
 }
 

@@ -249,10 +249,14 @@ hop_remembers_when_the_gap_began(void **state)
 	(void)state;
 	quiet(0);
 	input(2);
+	now += 300;
 	input(2 * REORDER_SLOTS);
 	now += 1000;
 	assert_int_equal(input(REORDER_SLOTS - 1), REORDER_LATE);
-	assert_int_equal(r.hold_us, 1500);
+	assert_int_equal(r.hold_us, 1500);	/* seen only then */
+	now -= 100;
+	assert_int_equal(input(1), REORDER_LATE);
+	assert_int_equal(r.hold_us, 1800);	/* seen with the first */
 }
 
 static void
@@ -375,6 +379,27 @@ waiting_is_unlearned_on_a_quiet_path(void **state)
 	now = 1000000 + 250000;
 	input(4);
 	assert_int_equal(r.hold_us, 7000);
+}
+
+static void
+lesson_counts_from_now(void **state)
+{
+	(void)state;
+	quiet(0);
+	now += 10000000;
+	input(2);
+	expire();
+	now += 600;
+	input(1);
+	assert_int_equal(r.hold_us, 1650);
+	input(4);
+	assert_int_equal(r.hold_us, 1650);
+	/* A gap of which a part has come waits for the rest the longer. */
+	quiet(0);
+	input(3);
+	now += 450;
+	input(1);
+	assert_int_equal(reorder_deadline(&r), 1000000 + 675);
 }
 
 static void
@@ -541,6 +566,133 @@ far_distance_must_fit_the_silence(void **state)
 	assert_int_equal(input(102), REORDER_FAR);
 	now++;
 	assert_int_equal(input(103), REORDER_HOLD);
+}
+
+/* Reordered and thinned out, up to the size of a window apart. */
+static void
+new_numbering_may_have_holes(void **state)
+{
+	(void)state;
+	quiet(0);
+	now += 1000000;
+	input(1000);
+	input(1000);				/* a duplicate */
+	input(1000 + REORDER_SLOTS);
+	input(999);				/* out of order */
+	assert_int_equal(input(1000 + 2 * REORDER_SLOTS), REORDER_HOLD);
+	passed(1, 1000 + 2 * REORDER_SLOTS);
+	/* Farther apart they are none. */
+	quiet(0);
+	now += 1000000;
+	input(1000);
+	input(1000 + REORDER_SLOTS + 1);
+	assert_int_equal(input(1000 + REORDER_SLOTS + 2), REORDER_FAR);
+	assert_int_equal(input(1000 + REORDER_SLOTS + 3), REORDER_HOLD);
+	/* One far below the run is no part of it. */
+	quiet(0);
+	now += 1000000;
+	input(2000);
+	input(1998 - REORDER_SLOTS);
+	input(1999 - REORDER_SLOTS);
+	assert_int_equal(input(2000 - REORDER_SLOTS), REORDER_HOLD);
+	/* Nothing is special about 0. */
+	quiet(0x1000);
+	now += 3000000;
+	input(0xfffffffa);
+	input(0xfffffffb);
+	assert_int_equal(input(0xfffffffc), REORDER_HOLD);
+}
+
+static void
+forged_frames_do_not_displace_the_true_numbering(void **state)
+{
+	(void)state;
+	quiet(0);
+	now += 1000000;
+	/* Three different ones between each two. */
+	input(5000);
+	for (uint32_t i = 1; i <= 3; i++)
+		input(i * 1000000);
+	input(5001);
+	/* Once two belong together, any number. */
+	for (uint32_t i = 4; i <= 40; i++)
+		input(i * 1000000);
+	assert_int_equal(input(5002), REORDER_HOLD);
+	/* Two runs of two, and single ones: neither is displaced. */
+	quiet(0);
+	now += 1000000;
+	for (uint32_t i = 0; i < 2; i++) {
+		input(5000 + i);
+		input(6000 + i);
+		input(7000 + i);
+	}
+	for (uint32_t i = 4; i <= 40; i++)
+		input(i * 1000000);
+	assert_int_equal(input(6002), REORDER_HOLD);
+}
+
+static void
+limits_of_belief_are_exact(void **state)
+{
+	(void)state;
+	for (uint32_t over = 0; over < 2; over++) {
+		quiet(0);
+		now += 1900000;
+		input(65535 + over);
+		input(65536 + over);
+		assert_int_equal(input(65537 + over), over ? REORDER_FAR :
+		    REORDER_HOLD);
+		quiet(0);
+		now += 2000000 - over;
+		input(0x10000000);
+		input(0x10000001);
+		assert_int_equal(input(0x10000002), over ? REORDER_FAR :
+		    REORDER_HOLD);
+	}
+}
+
+/* Right after a jump the new window counts as any: its gaps are waited for,
+ * and it is not silent. */
+static void
+window_after_a_jump_is_a_window(void **state)
+{
+	(void)state;
+	quiet(0);
+	now += 3000000;
+	input(5000);
+	input(5001);
+	assert_int_equal(input(5002), REORDER_HOLD);
+	passed(1, 5002);
+	assert_int_equal(input(9000), REORDER_FAR);
+	assert_int_equal(input(9001), REORDER_FAR);
+	assert_int_equal(input(9002), REORDER_FAR);
+	assert_int_equal(input(5004), REORDER_HOLD);
+	passed(0, 0);
+	assert_int_equal(reorder_deadline(&r), now + REORDER_HOLD_MIN_US);
+	assert_int_equal(input(5003), REORDER_DELIVER);
+	passed(2, 5003);
+}
+
+/* The slots' memory of what was missing ends with the old numbering. */
+static void
+jump_forgets_what_was_missing(void **state)
+{
+	(void)state;
+	for (uint32_t slot = 0; slot < REORDER_SLOTS; slot++) {
+		quiet(slot - 1);
+		input(slot + 1);		/* slot is missing */
+		now += 3000;
+		input(slot + 1000 * REORDER_SLOTS);
+		input(slot + 1000 * REORDER_SLOTS + 1);
+		now += 2000000;
+		assert_int_equal(input(slot + 1000 * REORDER_SLOTS + 2),
+		    REORDER_HOLD);
+		r.slots[slot].missed_since = now;
+		now += 1000;
+		assert_int_equal(input(slot + 1000 * REORDER_SLOTS),
+		    REORDER_LATE);
+		assert_int_equal(r.hold_us, REORDER_HOLD_MIN_US);
+	}
 }
 
 /* Held frames of the old numbering come before the new one's. */
@@ -1009,12 +1161,19 @@ main(void)
 		    one_straggler_teaches_a_little_and_many_up_to_the_limit),
 		cmocka_unit_test(window_remembers_what_was_given_up),
 		cmocka_unit_test(waiting_is_unlearned_on_a_quiet_path),
+		cmocka_unit_test(lesson_counts_from_now),
 		cmocka_unit_test(what_is_still_needed_is_not_unlearned),
 		cmocka_unit_test(forged_far_frames_change_nothing),
 		cmocka_unit_test(live_traffic_keeps_its_window),
 		cmocka_unit_test(loss_bursts_are_survived),
 		cmocka_unit_test(frames_dropped_during_the_silence_count),
 		cmocka_unit_test(far_distance_must_fit_the_silence),
+		cmocka_unit_test(new_numbering_may_have_holes),
+		cmocka_unit_test(
+		    forged_frames_do_not_displace_the_true_numbering),
+		cmocka_unit_test(limits_of_belief_are_exact),
+		cmocka_unit_test(window_after_a_jump_is_a_window),
+		cmocka_unit_test(jump_forgets_what_was_missing),
 		cmocka_unit_test(jump_passes_on_what_waits),
 		cmocka_unit_test(restart_is_believed_after_silence),
 		cmocka_unit_test(old_frames_in_order_are_no_restart),
