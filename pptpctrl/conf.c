@@ -174,6 +174,17 @@ find_keyword(const char *name)
 	return NULL;
 }
 
+/* The keyword that sets the field of struct conf at offset. */
+static const struct keyword *
+keyword_of(size_t offset)
+{
+	const struct keyword *kw = keywords;
+
+	while (kw->value != offset)
+		kw++;
+	return kw;
+}
+
 const char *
 conf_keyword(size_t i, const char **ret_doc)
 {
@@ -919,7 +930,8 @@ list_init(struct list *l, struct ctx *ctx, bool remote, size_t limit)
 		size *= 2;
 	*l = (struct list){
 		.ctx = ctx,
-		.kw = find_keyword(remote ? "remoteip" : "localip"),
+		.kw = keyword_of(remote ? offsetof(struct conf, remote) :
+		    offsetof(struct conf, local)),
 		.kind = remote ? "remote" : "local",
 		.unique = remote,
 		.limit = limit,
@@ -1231,7 +1243,8 @@ static void
 apply_delegate(struct ctx *ctx, const struct found *f_local,
     const struct found *f_remote)
 {
-	const struct keyword *kw = find_keyword("connections");
+	const struct keyword *kw = keyword_of(offsetof(struct conf,
+	    connections));
 
 	ctx->line = f_remote->line ? f_remote->line : f_local->line;
 	if (ctx->line != 0)
@@ -1251,9 +1264,10 @@ static void
 apply_found(struct ctx *ctx, struct found *found)
 {
 	struct conf *conf = ctx->conf;
-	const struct found *local = &found[find_keyword("localip") - keywords];
-	const struct found *remote =
-	    &found[find_keyword("remoteip") - keywords];
+	const struct found *local = &found[keyword_of(offsetof(struct conf,
+	    local)) - keywords];
+	const struct found *remote = &found[keyword_of(offsetof(struct conf,
+	    remote)) - keywords];
 
 	for (size_t i = 0; i < N_KEYWORDS; i++)
 		apply_single(ctx, &keywords[i], &found[i]);
@@ -1502,8 +1516,9 @@ conf_load(struct conf *conf, conf_report_fn report, void *arg)
 		return conf_parse(conf, conf->file, "", 0, report, arg);
 	}
 	if (fd < 0)
-		say(&ctx, CONF_ERROR, "MGR: Config file not found! %s: %s",
-		    strerror(errno), given ? "check -c" : "run as root");
+		say(&ctx, CONF_ERROR, "MGR: Config file not found! %s: %s: %s",
+		    conf->file, strerror(errno),
+		    given ? "check -c" : "run as root");
 	else if ((text = read_all(fd, &len)) == NULL)
 		say(&ctx, CONF_ERROR, "cannot be read: %s", strerror(errno));
 	else
@@ -1512,20 +1527,4 @@ conf_load(struct conf *conf, conf_report_fn report, void *arg)
 	if (fd >= 0)
 		close(fd);
 	return ok;
-}
-
-bool
-conf_check_files(const struct conf *conf, conf_report_fn report, void *arg)
-{
-	struct ctx ctx = { .name = conf->file, .report = report, .arg = arg };
-
-	if (access(conf->ppp, X_OK) < 0)
-		say(&ctx, CONF_ERROR, "MGR: PPP binary %s not executable: %s; "
-		    "install the ppp package or correct \"ppp\"", conf->ppp,
-		    strerror(errno));
-	if (conf->option != NULL && access(conf->option, R_OK) < 0)
-		say(&ctx, CONF_ERROR, "MGR: PPP options file %s not readable: "
-		    "%s; create it or correct \"option\"", conf->option,
-		    strerror(errno));
-	return !ctx.failed;
 }

@@ -125,14 +125,6 @@ bool conf_load(struct conf *conf, conf_report_fn report, void *arg);
 bool conf_parse(struct conf *conf, const char *name, const char *text,
     size_t len, conf_report_fn report, void *arg);
 
-/*
- * Look whether pppd can be executed and its options file read, as PoPToP
- * did before it went into the background.  For main, after conf_load; apart
- * from it because tests have neither file.  Returns false if not.
- */
-bool conf_check_files(const struct conf *conf, conf_report_fn report,
-    void *arg);
-
 const char *conf_datapath_name(enum conf_datapath dp);
 
 /* Keyword number i of the file, with its one-line description; NULL and

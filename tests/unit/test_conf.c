@@ -126,6 +126,20 @@ no_slot_lacks_an_address(void **state)
 }
 
 static void
+listen_on_any_is_not_the_default(void **state)
+{
+	struct conf c;
+	struct seen seen;
+
+	(void)state;
+	conf_init(&c);
+	assert_true(parse(&c, "listen 0.0.0.0\ndelegate\n", &seen));
+	assert_true(c.listen_set);
+	assert_int_equal(c.listen.s_addr, INADDR_ANY);
+	conf_free(&c);
+}
+
+static void
 parsing_again_replaces_the_pool(void **state)
 {
 	struct conf c;
@@ -365,8 +379,16 @@ bad_use_is_answered_with_help(void **state)
 	assert_true(run_argv(&c, &seen, &action, &text, ARGV("pptpd", "-C")));
 	assert_int_equal(action, CONF_EXIT_USAGE);
 	conf_free(&c);
-	assert_true(run_argv(&c, &seen, &action, &text, ARGV("pptpd")));
+	/* Nothing of a line that was left in the middle stays. */
+	assert_true(run_argv(&c, &seen, &action, &text,
+	    ARGV("pptpd", "-zd")));
+	assert_int_equal(action, CONF_EXIT_USAGE);
+	conf_free(&c);
+	assert_true(run_argv(&c, &seen, &action, &text,
+	    ARGV("pptpd", "-f")));
 	assert_int_equal(action, CONF_RUN);
+	assert_true(c.foreground);
+	assert_false(c.debug);
 	conf_free(&c);
 }
 
@@ -453,34 +475,6 @@ an_endless_file_is_refused(void **state)
 	conf_free(&c);
 }
 
-static void
-files_are_checked_in_poptops_words(void **state)
-{
-	char path[] = "/tmp/test_conf.XXXXXX";
-	int fd = mkstemp(path);
-	struct seen seen = { .line = 0 };
-	struct conf c;
-
-	(void)state;
-	assert_true(fd >= 0);
-	close(fd);
-	conf_init(&c);
-	c.file = strdup("name");
-	free(c.ppp);
-	c.ppp = strdup(path);
-	assert_int_equal(chmod(path, 0600), 0);
-	assert_false(conf_check_files(&c, see, &seen));
-	assert_non_null(strstr(seen.text, "MGR: PPP binary /tmp/test_conf."));
-	assert_int_equal(chmod(path, 0700), 0);
-	assert_true(conf_check_files(&c, see, &seen));
-	c.option = strdup("/nonexistent/options");
-	assert_false(conf_check_files(&c, see, &seen));
-	assert_non_null(strstr(seen.text, "MGR: PPP options file "
-	    "/nonexistent/options not readable"));
-	conf_free(&c);
-	unlink(path);
-}
-
 int
 main(void)
 {
@@ -488,6 +482,7 @@ main(void)
 		cmocka_unit_test(defaults_are_those_of_the_header),
 		cmocka_unit_test(port_comes_from_the_services_file),
 		cmocka_unit_test(no_slot_lacks_an_address),
+		cmocka_unit_test(listen_on_any_is_not_the_default),
 		cmocka_unit_test(parsing_again_replaces_the_pool),
 		cmocka_unit_test(no_report_function_is_fine),
 		cmocka_unit_test(text_need_not_end_in_nul_and_is_not_changed),
@@ -504,7 +499,6 @@ main(void)
 		cmocka_unit_test(a_missing_default_file_is_not),
 		cmocka_unit_test(a_directory_is_refused),
 		cmocka_unit_test(an_endless_file_is_refused),
-		cmocka_unit_test(files_are_checked_in_poptops_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
