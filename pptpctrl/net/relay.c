@@ -275,14 +275,36 @@ release_held(struct relay *r, struct flow *f)
 	}
 }
 
+/* Move the kernel's keys on, over more lost frames than it can bridge by
+ * itself.  False: that was not what was wrong. */
+static bool
+step_keys(struct flow *f)
+{
+	uint8_t step[CHANNEL_HEADROOM + PPP_STEP_LEN];
+	bool any = false;
+	size_t n;
+
+	while ((n = pppfilter_step(&f->filter, step + CHANNEL_HEADROOM,
+	    PPP_STEP_LEN)) > 0) {
+		channel_put(&f->channel, step + CHANNEL_HEADROOM, n);
+		channel_flush(&f->channel);
+		any = true;
+	}
+	return any;
+}
+
 /* A frame whose turn it is: the filter's word, then on to pppd. */
 static void
 deliver(struct relay *r, struct flow *f, uint8_t *frame, size_t len,
     uint32_t seq)
 {
+	enum ppp_verdict verdict;
 	unsigned slot = 0;
 
-	switch (pppfilter_in(&f->filter, frame, len, seq, &slot)) {
+	verdict = pppfilter_in(&f->filter, frame, len, seq, &slot);
+	if (verdict == PPP_DROP_MPPE && step_keys(f))
+		verdict = pppfilter_in(&f->filter, frame, len, seq, &slot);
+	switch (verdict) {
 	case PPP_PASS:
 		f->counts.rx_frames++;
 		f->counts.rx_bytes += len;
@@ -327,7 +349,7 @@ deliver_held(struct relay *r, struct flow *f)
 	}
 }
 
-/* --- timers ------------------------------------------------------------- */
+/* --- what is due when --------------------------------------------------- */
 
 static void
 list_flow(struct relay *r, struct flow *f)
@@ -363,65 +385,6 @@ arm_timer(struct relay *r)
 	r->timer_at = at;
 	sd_event_source_set_time(r->timer, at);
 	sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
-}
-
-static void
-do_acks(struct relay *r)
-{
-	struct flow *f, *next;
-
-	if (r->ack_at == 0 || r->ack_at > r->now)
-		return;
-	for (f = TAILQ_FIRST(&r->acks); f; f = next) {
-		uint64_t due = gre_flow_deadline(&f->gre);
-
-		next = TAILQ_NEXT(f, acks);
-		if (due > r->now + ACK_TICK_US)
-			continue;
-		TAILQ_REMOVE(&r->acks, f, acks);
-		f->ack_listed = false;
-		tx_lone_ack(r, f, due);
-	}
-	r->ack_at = TAILQ_EMPTY(&r->acks) ? 0 : r->now + ACK_TICK_US;
-	tx_flush(r);
-}
-
-static void
-do_gaps(struct relay *r)
-{
-	struct flow *f, *next;
-
-	for (f = TAILQ_FIRST(&r->gaps); f; f = next) {
-		uint64_t due = reorder_deadline(&f->reorder);
-
-		next = TAILQ_NEXT(f, gaps);
-		if (due > r->now)
-			continue;
-		if (due != 0) {
-			reorder_expire(&f->reorder, r->now);
-			deliver_held(r, f);
-		}
-		if (reorder_deadline(&f->reorder) == 0) {
-			TAILQ_REMOVE(&r->gaps, f, gaps);
-			f->gap_listed = false;
-		}
-	}
-	flush_channels(r);
-}
-
-static int
-on_timer(sd_event_source *src, uint64_t usec, void *arg)
-{
-	struct relay *r = arg;
-
-	(void)src;
-	(void)usec;
-	r->now = now_us();
-	r->timer_at = UINT64_MAX;
-	do_gaps(r);
-	do_acks(r);
-	arm_timer(r);
-	return 0;
 }
 
 /* --- from the network --------------------------------------------------- */
@@ -463,6 +426,7 @@ data_frame(struct relay *r, struct flow *f, unsigned i,
     const struct gre_pkt *pkt)
 {
 	struct buf *b = buf_at(r, r->rx_buf[i]);
+	uint32_t jumps = f->reorder.n_jump;
 	enum reorder_verdict v;
 
 	f->last_rx_us = r->now;
@@ -471,6 +435,8 @@ data_frame(struct relay *r, struct flow *f, unsigned i,
 		r->first(f, r->arg);
 	}
 	v = reorder_input(&f->reorder, pkt->seq, r->now);
+	if (f->reorder.n_jump != jumps)
+		gre_flow_rebase(&f->gre);
 	if (v != REORDER_FAR)
 		gre_flow_received(&f->gre, pkt->seq, r->now);
 	switch (v) {
@@ -539,16 +505,13 @@ packet(struct relay *r, unsigned i, size_t len)
 		data_frame(r, f, i, &pkt);
 }
 
-static int
-on_gre(sd_event_source *src, int fd, uint32_t revents, void *arg)
+static void
+receive(struct relay *r)
 {
-	struct relay *r = arg;
-
-	(void)src;
-	(void)revents;
 	r->now = now_us();
 	for (int round = 0; round < ROUNDS; round++) {
-		int n = recvmmsg(fd, r->rx_msg, BATCH, MSG_DONTWAIT, NULL);
+		int n = recvmmsg(r->gre_fd, r->rx_msg, BATCH, MSG_DONTWAIT,
+		    NULL);
 
 		if (n <= 0)
 			break;	/* EAGAIN, or an ICMP error of some peer */
@@ -563,6 +526,79 @@ on_gre(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			break;
 	}
 	tx_flush(r);
+}
+
+static int
+on_gre(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct relay *r = arg;
+
+	(void)src;
+	(void)fd;
+	(void)revents;
+	receive(r);
+	arm_timer(r);
+	return 0;
+}
+
+/* --- timers ------------------------------------------------------------- */
+
+static void
+do_acks(struct relay *r)
+{
+	struct flow *f, *next;
+
+	if (r->ack_at == 0 || r->ack_at > r->now)
+		return;
+	for (f = TAILQ_FIRST(&r->acks); f; f = next) {
+		uint64_t due = gre_flow_deadline(&f->gre);
+
+		next = TAILQ_NEXT(f, acks);
+		if (due > r->now + ACK_TICK_US)
+			continue;
+		TAILQ_REMOVE(&r->acks, f, acks);
+		f->ack_listed = false;
+		tx_lone_ack(r, f, due);
+	}
+	r->ack_at = TAILQ_EMPTY(&r->acks) ? 0 : r->now + ACK_TICK_US;
+	tx_flush(r);
+}
+
+static void
+do_gaps(struct relay *r)
+{
+	struct flow *f, *next;
+
+	for (f = TAILQ_FIRST(&r->gaps); f; f = next) {
+		uint64_t due = reorder_deadline(&f->reorder);
+
+		next = TAILQ_NEXT(f, gaps);
+		if (due > r->now)
+			continue;
+		if (due != 0) {
+			reorder_expire(&f->reorder, r->now);
+			deliver_held(r, f);
+		}
+		if (reorder_deadline(&f->reorder) == 0) {
+			TAILQ_REMOVE(&r->gaps, f, gaps);
+			f->gap_listed = false;
+		}
+	}
+	flush_channels(r);
+}
+
+static int
+on_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct relay *r = arg;
+
+	(void)src;
+	(void)usec;
+	r->timer_at = UINT64_MAX;
+	/* A gap's missing frame may lie in the socket already. */
+	receive(r);
+	do_gaps(r);
+	do_acks(r);
 	arm_timer(r);
 	return 0;
 }
