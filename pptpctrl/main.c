@@ -91,11 +91,26 @@ go_background(void)
 		log_fatal("MGR: chdir: %s", strerror(errno));
 }
 
+/* Whoever reads what a daemon prints must see its end. */
+static void
+leave_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
 static void
 write_pidfile(const char *path)
 {
-	FILE *f = fopen(path, "we");
+	FILE *f;
 
+	if (!path[0])
+		return;
+	f = fopen(path, "we");
 	if (!f) {
 		log_err("MGR: pid file %s: %s", path, strerror(errno));
 		return;
@@ -112,12 +127,7 @@ ready(void *arg)
 	write_pidfile(conf->pidfile);
 	sd_notify(0, "READY=1\nSTATUS=serving");
 	if (ready_fd >= 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		for (int fd = 0; null >= 0 && fd <= 2; fd++)
-			dup2(null, fd);
-		if (null > 2)
-			close(null);
+		leave_terminal();
 		(void)!write(ready_fd, "", 1);
 		close(ready_fd);
 	}
@@ -131,6 +141,8 @@ run_worker(const struct launch *l, int control)
 	    .udp_fd = l->tunnel.relay_fd, .status_fd = l->status_fd,
 	    .n_listen = l->n_listen };
 
+	if (ready_fd >= 0)
+		leave_terminal();
 	for (int i = 0; i < l->n_listen; i++)
 		setup.listen_fd[i] = l->listen_fd[i];
 	return worker_main(&setup);
@@ -153,8 +165,10 @@ serve(struct conf *conf)
 	if (sandbox_prepare(why) < 0 ||
 	    launch_prepare(&launch, conf, why) < 0) {
 		log_err("MGR: %s", why);
-		if (log_fd() >= 0)
+		if (log_fd() >= 0 || !conf->foreground)
 			complain(why);
+		if (launch.status_path[0] && launch.status_fd >= 0)
+			unlink(launch.status_path);
 		return LAUNCH_FAILED;
 	}
 	status = launch_run(&launch, run_worker, ready, conf);

@@ -20,7 +20,8 @@ req_check(const void *buf, size_t len, struct req *ret)
 	if (len != sizeof(r))
 		return false;
 	memcpy(&r, buf, sizeof(r));
-	if (r.version != REQ_VERSION || r.call == 0 || r.call > UINT16_MAX)
+	if (r.version != REQ_VERSION || r.call > UINT16_MAX ||
+	    (r.call == 0) != (r.op == REQ_READY))
 		return false;
 	switch (r.op) {
 	case REQ_OPEN:
@@ -31,6 +32,7 @@ req_check(const void *buf, size_t len, struct req *ret)
 	case REQ_START:
 	case REQ_STOP:
 	case REQ_TRAFFIC:
+	case REQ_READY:
 		if (r.peer_call != 0 || r.peer != 0 || r.own != 0)
 			return false;
 		break;

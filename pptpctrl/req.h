@@ -26,12 +26,13 @@ enum req_op {
 	REQ_STOP,	/* end it: always answered by REP_EXITED, unless that
 			 * is under way already */
 	REQ_TRAFFIC,	/* bytes of a kernel call's interface: REP_TRAFFIC */
+	REQ_READY,	/* confined and serving; about no call, once */
 };
 
 struct req {
 	uint32_t version;	/* REQ_VERSION */
 	uint32_t op;		/* enum req_op */
-	uint32_t call;		/* our call id, 1..65535 */
+	uint32_t call;		/* our call id, 1..65535; REQ_READY: 0 */
 	uint32_t peer_call;	/* REQ_OPEN: the client's call id, 0..65535 */
 	uint32_t peer;		/* REQ_OPEN: client's address */
 	uint32_t own;		/* REQ_OPEN: our address of its connection */

@@ -116,11 +116,13 @@ sandbox_enter(void)
 	if (chroot(SANDBOX_ROOT) < 0 || chdir("/") < 0)
 		log_fatal("worker: chroot %s: %s", SANDBOX_ROOT,
 		    strerror(errno));
+	capng_clear(CAPNG_SELECT_BOTH);
+	/* Not fatal: where CAP_SETPCAP is missing, no_new_privs does as well. */
+	(void)capng_apply(CAPNG_SELECT_BOUNDS);
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		log_fatal("worker: becoming user %s: %s", SANDBOX_USER,
 		    strerror(errno));
-	capng_clear(CAPNG_SELECT_BOTH);
 	r = capng_apply(CAPNG_SELECT_CAPS);
 	if (r < 0 || capng_have_capabilities(CAPNG_SELECT_CAPS) !=
 	    CAPNG_NONE)

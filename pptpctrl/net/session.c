@@ -373,6 +373,37 @@ count_bytes(const struct session *s, uint64_t *ret_in, uint64_t *ret_out)
 	*ret_out = kernel ? s->if_tx : s->flow.counts.tx_bytes;
 }
 
+static bool
+client_ended(const struct call *call)
+{
+	return call->end == CALL_END_CCR || call->end == CALL_END_STOPCCRQ ||
+	    call->end == CALL_END_EOF || call->end == CALL_END_TCP;
+}
+
+/* A client that pppd sends away may clear the call before pppd is gone;
+ * pppd's status is the reason all the same. */
+static bool
+ended_by_pppd(const struct session *s, const struct call *call, int status)
+{
+	if (call->end == CALL_END_PPPD)
+		return true;
+	if (!s->has_exited || !client_ended(call))
+		return false;
+	switch (status) {
+	case 10:	/* negotiation failed */
+		return !s->was_up && s->user_proven;
+	case 11:	/* authentication failed */
+		return !s->was_up;
+	case 12:	/* idle */
+	case 13:	/* time limit */
+	case 15:	/* no answer to LCP echo */
+	case 17:	/* loop */
+	case 20:	/* traffic limit */
+		return true;
+	}
+	return false;
+}
+
 /* Why it ended, as well as it can be known. */
 static void
 end_text(const struct session *s, const struct call *call, char *buf,
@@ -382,7 +413,7 @@ end_text(const struct session *s, const struct call *call, char *buf,
 	uint64_t seconds = (worker_now(s->worker) - s->asked_ms) / 1000;
 	int status = reason_status(s->exited.wait_status,
 	    s->exited.plugin_status);
-	bool by_pppd = call->end == CALL_END_PPPD;
+	bool by_pppd = ended_by_pppd(s, call, status);
 
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
 	if (call->end == CALL_END_NO_GRE ||
@@ -409,8 +440,8 @@ end_text(const struct session *s, const struct call *call, char *buf,
 	    s->exited.status == REP_EXIT_FAILED)
 		snprintf(buf, size, "pppd could not be started: %s",
 		    strerror(s->exited.error));
-	else if (call->end == CALL_END_LOST &&
-	    s->exited.status == REP_EXIT_CHANNEL)
+	else if (s->exited.status == REP_EXIT_CHANNEL &&
+	    (call->end == CALL_END_LOST || client_ended(call)))
 		snprintf(buf, size, "its L2TP session on the loopback pair "
 		    "was deleted by another program");
 	else if (call->end == CALL_END_LOST)

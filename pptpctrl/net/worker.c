@@ -154,6 +154,7 @@ worker_main(const struct worker_setup *setup)
 {
 	static struct worker worker;
 	struct worker *w = &worker;
+	struct req ready = { .op = REQ_READY };
 	sigset_t none;
 	int r;
 
@@ -178,6 +179,7 @@ worker_main(const struct worker_setup *setup)
 		log_err("worker: %s", strerror(-r));
 		return 1;
 	}
+	worker_ask(w, &ready);
 	r = sd_event_loop(w->loop);
 	return r < 0 ? 1 : r;
 }

@@ -68,8 +68,11 @@ struct launcher {
 	struct ipc *worker;
 	pid_t worker_pid;
 	bool worker_gone;
+	bool serving;		/* the worker said so */
 	bool stopping;
 	bool failed;
+	launch_ready_fn ready;
+	void *ready_arg;
 	struct pool *pool;
 	unsigned n_calls;
 	sd_event_source *worker_timer;
@@ -119,8 +122,8 @@ finish_if_done(struct launcher *la)
 {
 	if ((la->stopping || la->failed) && la->worker_gone &&
 	    la->n_calls == 0)
-		sd_event_exit(la->loop, la->failed ? LAUNCH_CRASHED :
-		    LAUNCH_OK);
+		sd_event_exit(la->loop, !la->failed ? LAUNCH_OK :
+		    la->serving ? LAUNCH_CRASHED : LAUNCH_FAILED);
 }
 
 static int
@@ -486,31 +489,29 @@ verb_start(struct launcher *la, struct lcall *c)
 	}
 }
 
+/* By /proc: /sys may show another network namespace. */
 static void
 verb_traffic(struct launcher *la, struct lcall *c)
 {
-	static const char *const what[] = { "rx_bytes", "tx_bytes" };
 	struct rep rep = { .op = REP_TRAFFIC, .call = c->id };
-	unsigned long long value[2] = { 0, 0 };
+	unsigned long long rx, tx;
+	char line[256], name[32];
+	FILE *f;
 
-	if (!c->ifname[0])
+	f = c->ifname[0] ? fopen("/proc/self/net/dev", "re") : NULL;
+	if (!f)
 		return;
-	for (int i = 0; i < 2; i++) {
-		char path[96];
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s",
-		    c->ifname, what[i]);
-		f = fopen(path, "re");
-		if (!f)
-			return;
-		if (fscanf(f, "%llu", &value[i]) != 1)
-			value[i] = 0;
-		fclose(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u "
+		    "%llu", name, &rx, &tx) != 3 ||
+		    strcmp(name, c->ifname) != 0)
+			continue;
+		rep.ev.rx_bytes = rx;
+		rep.ev.tx_bytes = tx;
+		reply(la, &rep);
+		break;
 	}
-	rep.ev.rx_bytes = value[0];
-	rep.ev.tx_bytes = value[1];
-	reply(la, &rep);
+	fclose(f);
 }
 
 /* A worker that asks for what cannot be asked for is not ours any more. */
@@ -523,6 +524,16 @@ condemn_worker(struct launcher *la, const char *what)
 }
 
 static void worker_lost(struct launcher *la);
+
+static void
+worker_ready(struct launcher *la)
+{
+	la->serving = true;
+	log_info("MGR: Manager process started");
+	log_info("MGR: Maximum of %u connections available",
+	    pool_size(la->pool));
+	la->ready(la->ready_arg);
+}
 
 static void
 on_worker(void *arg, const void *buf, size_t len, int fd)
@@ -568,6 +579,12 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 	case REQ_TRAFFIC:
 		if (c)
 			verb_traffic(la, c);
+		break;
+	case REQ_READY:
+		if (la->serving)
+			condemn_worker(la, "a second ready");
+		else
+			worker_ready(la);
 		break;
 	}
 }
@@ -854,6 +871,8 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	if (!la)
 		log_fatal("MGR: out of memory");
 	la->l = l;
+	la->ready = ready;
+	la->ready_arg = arg;
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
@@ -870,10 +889,6 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	r = add_sources(la);
 	if (r < 0)
 		log_fatal("MGR: event loop: %s", strerror(-r));
-	log_info("MGR: Manager process started");
-	log_info("MGR: Maximum of %u connections available",
-	    pool_size(la->pool));
-	ready(arg);
 	r = sd_event_loop(la->loop);
 	unlink(l->status_path);
 	log_info("MGR: Manager process ended");

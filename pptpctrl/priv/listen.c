@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+
+#include "log.h"
 
 #define BACKLOG		4096
 #define KEEP_IDLE_S	60
@@ -54,6 +57,12 @@ from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
 			return -1;
 		}
 		tune(fd);
+		/* systemd passes them blocking; we accept until EAGAIN. */
+		if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
+			snprintf(why, LISTEN_WHY_MAX, "descriptor %d from "
+			    "systemd: %s", fd, strerror(errno));
+			return -1;
+		}
 		ret_fd[used++] = fd;
 	}
 	return used;
@@ -100,6 +109,9 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 {
 	int n = from_systemd(ret_fd, why);
 
+	if (n > 0 && conf->listen_set)
+		log_warn("MGR: listen is ignored: systemd hands over the "
+		    "socket (ListenStream= in pptpd.socket says where)");
 	if (n != 0)
 		return n;
 	ret_fd[0] = own_socket(conf, why);
@@ -109,7 +121,7 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 void
 listen_status_path(const char *pidfile, char *ret, size_t size)
 {
-	if (strcmp(pidfile, CONF_DEFAULT_PIDFILE) == 0)
+	if (!pidfile[0] || strcmp(pidfile, CONF_DEFAULT_PIDFILE) == 0)
 		snprintf(ret, size, "%s", STATUS_PATH);
 	else
 		snprintf(ret, size, "%s.control", pidfile);

@@ -279,7 +279,13 @@ explain(const struct conf *conf, int status, const char *out,
 		    "provider for MS-CHAPv2 and it is not there: install "
 		    "package openssl-provider-legacy (pppd says: %s)",
 		    conf->ppp, line);
-	else if (strstr(out, "load plugin"))
+	else if (strstr(line, "pptpctrl.so is for pppd version"))
+		snprintf(why, PPPD_WHY_MAX, "plugin pptpctrl.so in %s was "
+		    "built for another pppd than %s: install the pptpctrl "
+		    "package of this distribution release, or build it "
+		    "against the ppp-dev of this pppd (pppd says: %s)",
+		    PPPD_PLUGINDIR, conf->ppp, line);
+	else if (strstr(out, "load plugin") && strstr(line, "pptpctrl.so"))
 		snprintf(why, PPPD_WHY_MAX, "pppd cannot load plugin "
 		    "pptpctrl.so from %s: install it there (make install) "
 		    "(pppd says: %s)", PPPD_PLUGINDIR, line);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <linux/if_pppox.h>
@@ -152,6 +153,16 @@ probe_datapath(const struct conf *conf, struct tunnel *t,
 	return 0;
 }
 
+/* pppd sets this line discipline, of module ppp_async, on the pty. */
+static bool
+has_async(int slave)
+{
+	int ppp = N_PPP, tty = N_TTY;
+
+	return ioctl(slave, TIOCSETD, &ppp) == 0 &&
+	    ioctl(slave, TIOCSETD, &tty) == 0;
+}
+
 int
 probe_channel(enum conf_datapath path, const struct tunnel *t,
     int *ret_channel, int *ret_other, char why[PROBE_WHY_MAX])
@@ -178,6 +189,14 @@ probe_channel(enum conf_datapath path, const struct tunnel *t,
 	if (fd < 0) {
 		snprintf(why, PROBE_WHY_MAX, "datapath %s: no channel: %s",
 		    conf_datapath_name(path), strerror(errno));
+		return -1;
+	}
+	if (path == CONF_DP_TTY && !has_async(fd)) {
+		char hint[400];
+
+		kernel_hint(hint, sizeof(hint));
+		snprintf(why, PROBE_WHY_MAX, "datapath tty: module ppp_async "
+		    "cannot be loaded: %s", hint);
 		return -1;
 	}
 	*ret_channel = fd;
