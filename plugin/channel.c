@@ -171,8 +171,8 @@ channel_recv_config(int mru, uint32_t asyncmap, int pcomp, int accomp)
 }
 
 /*
- * Called for disconnect, for cleanup (more than once) and in children.  The
- * last close of the slave also takes the terminal out of N_PPP.
+ * Called for disconnect, for cleanup (more than once) and in children.  We
+ * hold the only copy: for the other end this is the end of the call.
  */
 static void
 channel_release(void)

@@ -361,8 +361,11 @@ choose_address(uint32_t *hisaddr)
 		*hisaddr = theirs;
 		return;
 	}
-	/* IPCP may begin again; the address must not change then. */
-	if (!addr_asked && event_fd >= 0 && before == addr_given) {
+	/* Somebody with more to say has chosen, or we have, and IPCP only
+	 * begins again. */
+	if (before != addr_given)
+		return;
+	if (!addr_asked) {
 		addr_asked = 1;
 		addr_answer = ask_manager(before);
 	}
@@ -573,10 +576,6 @@ pptp_events_bound(void)
 	send_event(&e);
 }
 
-/*
- * Forget only, do not touch the socket otherwise: the parent goes on with
- * its copy.
- */
 void
 pptp_events_close(void)
 {

@@ -61,14 +61,15 @@ pptp_option_find(const struct protent *p, const char *name)
 
 /*
  * A value cannot tell a default from the same number given by hand; pppd
- * notes in the option's entry where the value came from.
+ * notes in the option's entry who set it.  (Not by "source": 2.5 frees the
+ * file names it points to.)
  */
 static int
 given(const char *lcp_option)
 {
 	const option_t *opt = pptp_option_find(&lcp_protent, lcp_option);
 
-	return opt != NULL && opt->source != NULL;
+	return opt != NULL && opt->priority != OPRIO_DEFAULT;
 }
 
 static int
