@@ -10,7 +10,7 @@ import dataclasses
 import os
 import time
 
-from . import leftovers, processes, traffic
+from . import leftovers, processes, traffic, wire
 from .client import Client
 from .errors import LabError, Skip
 from .logs import Log, ProgramLog, Syslog
@@ -18,6 +18,7 @@ from .namespaces import Net, enter, inside, ip, popen, run, SERVER
 from .processes import poll
 from .server import Server
 from .traffic import gre, inject, parse_gre
+from .wire import Wire
 
 DATAPATHS = ("relay", "tty", "kernel")
 OUT = "/lab/out"

@@ -108,9 +108,12 @@ class Client:
 
     def kill(self):
         """kill -9 of pppd and pptp at once: the server is told nothing but a closed TCP."""
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        pids = self.pids()
+        # Stopped first, or pptp says goodbye when it sees pppd die.
+        for number in signal.SIGSTOP, signal.SIGKILL:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         return self.wait_exit()
 
     def reset_tcp(self):
@@ -125,8 +128,8 @@ class Client:
         raise LabError(f"{self.ns}: no control connection to reset")
 
 
-def borrowed_sockets(pid):
-    """The IPv4 TCP sockets of another process, as duplicates."""
+def borrowed_sockets(pid, kind=socket.SOCK_STREAM):
+    """The IPv4 sockets of one kind of another process, as duplicates."""
     pidfd = os.pidfd_open(pid)
     try:
         for number, what in processes.descriptors(pid).items():
@@ -134,7 +137,7 @@ def borrowed_sockets(pid):
                 fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
                 if fd >= 0:
                     sock = socket.socket(fileno=fd)
-                    if (sock.family, sock.type) == (socket.AF_INET, socket.SOCK_STREAM):
+                    if (sock.family, sock.type) == (socket.AF_INET, kind):
                         yield sock
                     else:
                         sock.close()

@@ -105,6 +105,9 @@ class Syslog(Log):
         self.client_pids = set()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.SOCKET)
+        # By default 10 lines may wait here, and a server that will not wait loses the others.
+        with open("/proc/sys/net/unix/max_dgram_qlen", "w") as limit:
+            limit.write("10000")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.bind(self.SOCKET)

@@ -1,5 +1,6 @@
 """A PPTP server in namespace srv: ours, or the distribution's pptpd to compare with."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 from . import processes
 from .errors import LabError
 from .logs import ProgramLog
-from .namespaces import MS_BIND, mount, popen
+from .namespaces import MS_BIND, mount, popen, run
 
 # Where the guest's first process put the distribution's pptpd before our own build,
 # which has the same file names, was laid over it.
@@ -32,11 +33,12 @@ class Server:
 
     def __init__(self, lab, users=None, options=OPTIONS, conf="", datapath=None, pptpd="ours",
                  args=(), ns="srv", local_ip="192.168.0.1", remote_ip="192.168.1.1-200",
-                 debug=False, wrapper=()):
+                 debug=False, wrapper=(), mounts=None):
         self.lab, self.ns, self.pptpd = lab, ns, pptpd
         self.users = {"alice": "wonder"} if users is None else users
         self.options, self.extra_conf, self.datapath = options, conf, datapath
         self.args, self.wrapper, self.debug = list(args), list(wrapper), debug
+        self.mounts = mounts    # for the server's eyes only
         self.local_ip, self.remote_ip = local_ip, remote_ip
         self.address = lab.net.addresses[ns]
         self.conf_file = f"/etc/pptpd{'' if ns == 'srv' else '-' + ns}.conf"
@@ -70,7 +72,8 @@ class Server:
         self.write_files()
         self.mark = self.lab.syslog.mark()
         hide_ours = self.pptpd == "distribution" and has_poptop_copy()
-        self.process = popen(self.ns, self.command(), mounts=hide_our_pptpctrl if hide_ours else None,
+        mounts = hide_our_pptpctrl if hide_ours else self.mounts
+        self.process = popen(self.ns, self.command(), mounts=mounts,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.log = ProgramLog(self.lab.file(f"server-{self.ns}.log"), self.process, "server")
         if wait:
@@ -86,7 +89,14 @@ class Server:
             return (processes.listens(self.process.pid, 1723) and
                     (self.pptpd != "ours" or self.find_log(r"connections available", self.mark)))
         processes.poll(ready, "the server listens", timeout)
-        self.idle = self.descriptor_counts()
+        self.idle = processes.poll(self.settled, "the server is idle", timeout)
+
+    def settled(self):
+        """Its descriptors once it waits for clients (it may still write its pid file)."""
+        before = self.descriptor_counts()
+        if any(processes.state(pid) != "S" for pid in before):
+            return None
+        return before if before == self.descriptor_counts() else None
 
     # -- what it says -----------------------------------------------------------
 
@@ -97,6 +107,10 @@ class Server:
 
     def find_log(self, regex, start=0):
         return self.lab.syslog.find(regex, start, keep=self.lab.syslog.is_servers)
+
+    def calls(self):
+        """What `pptpctrl list --json` says: a dictionary for each call."""
+        return json.loads(run(self.ns, "/usr/sbin/pptpctrl", "list", "--json").stdout)
 
     # -- what it is made of -----------------------------------------------------
 
@@ -115,7 +129,9 @@ class Server:
         return {pid: processes.descriptors(pid) for pid in self.pids()}
 
     def descriptor_counts(self):
-        return {pid: len(found) for pid, found in self.descriptors().items()}
+        """Without timers: sd-event makes one for each clock when it is first used, and keeps it."""
+        return {pid: sum("timerfd" not in what for what in found.values())
+                for pid, found in self.descriptors().items()}
 
     def memory(self):
         """{pid: {'Rss': kB, 'Pss': kB, ...}}"""

@@ -107,10 +107,12 @@ class Ping:
         return 100.0 * (self.sent - self.received) / self.sent
 
 
-def ping(ns, address, count=3, interval=0.1, size=56, wait=5, must=True, dont_fragment=False):
-    """must: fails when none came back."""
+def ping(ns, address, count=3, interval=0.1, size=56, wait=5, must=True, dont_fragment=False,
+         iface=None):
+    """must: fails when none came back. iface: through this one, if several lead there."""
     command = ["ping", "-n", "-c", str(count), "-i", str(interval), "-s", str(size),
-               "-W", str(wait), *(["-M", "do"] if dont_fragment else []), address]
+               "-W", str(wait), *(["-M", "do"] if dont_fragment else []),
+               *(["-I", iface] if iface else []), address]
     out = run(ns, *command, check=False, timeout=60 + count * interval + wait).stdout
     found = re.search(r"(\d+) packets transmitted, (\d+) received", out)
     if not found:
@@ -200,14 +202,15 @@ class Gre:
 
 
 def parse_gre(frame):
-    """Of an Ethernet frame; None when it is something else (or a later fragment)."""
+    """Of an Ethernet frame; None when it is something else (or a later fragment, or cut short)."""
     if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 47:
         return None
     if struct.unpack_from("!H", frame, 20)[0] & 0x1FFF:
         return None
     at = 14 + (frame[14] & 15) * 4
     flags, protocol, length, call_id = struct.unpack_from("!HHHH", frame, at)
-    if protocol != 0x880B:
+    numbers = 4 * bool(flags & 0x1000) + 4 * bool(flags & 0x0080)
+    if protocol != 0x880B or len(frame) < at + 8 + numbers:
         return None
     at, seq, ack = at + 8, None, None
     if flags & 0x1000:
