@@ -92,20 +92,23 @@ mppe_coherent(struct pppfilter *f, const struct ppp_hdr *h, uint32_t seq)
 	unsigned field = h->code << 8 | h->id;
 	uint16_t count = (uint16_t)(field & MPPE_COUNT_MASK);
 	uint32_t frames = seq - f->mppe_seq;
+	uint32_t own = frames - f->mppe_others;
 	uint32_t ahead = ((count - f->mppe_count - 1u) & MPPE_COUNT_MASK) + 1;
 
 	f->mppe_ahead = 0;
 	if ((field & MPPE_BITS) != MPPE_BITS)
 		return false;
 	if (f->mppe_any) {
-		bool gap = frames <= MPPE_GAP_MAX;
+		bool gap = own <= MPPE_GAP_MAX;
 
+		/* The others may have been forged, each with the number of a
+		 * true frame that was late after it: they count here. */
 		if (gap && ahead > frames)
 			return false;
 		/* The count says it only modulo 4096: all frames between that
 		 * were lost, and only they, can have been MPPE's. */
-		if (gap)
-			ahead += (frames - ahead) / MPPE_COUNTS * MPPE_COUNTS;
+		if (gap && own > ahead)
+			ahead += (own - ahead) / MPPE_COUNTS * MPPE_COUNTS;
 		if (ahead > MPPE_HALF) {
 			f->mppe_ahead = gap ? ahead : 0;
 			return false;
@@ -114,6 +117,7 @@ mppe_coherent(struct pppfilter *f, const struct ppp_hdr *h, uint32_t seq)
 	f->mppe_any = true;
 	f->mppe_count = count;
 	f->mppe_seq = seq;
+	f->mppe_others = 0;
 	return true;
 }
 
@@ -210,13 +214,13 @@ pppfilter_in(struct pppfilter *f, const uint8_t *frame, size_t len,
 	struct ppp_hdr h;
 
 	if (!parse(frame, len, &h)) {
-		f->mppe_seq++;
+		f->mppe_others++;
 		return PPP_DROP_SHORT;
 	}
 	if (h.proto == PPP_COMP)
 		return compressed_in(f, &h, seq);
 	/* Days of LCP echoes on an idle call are no lost MPPE frames. */
-	f->mppe_seq++;
+	f->mppe_others++;
 	if (h.proto < FIRST_CONTROL)
 		return plain_in(f, &h);
 	return control_in(f, &h, ret_slot);

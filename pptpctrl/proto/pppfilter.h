@@ -63,8 +63,8 @@ struct pppfilter {		/* private, but embedded by the caller */
 	uint8_t ccp_id;
 	bool mppe_any;
 	uint16_t mppe_count;	/* last coherency count passed on, 12 bits */
-	uint32_t mppe_seq;	/* its number, plus 1 for each frame since that
-				 * was none of MPPE's */
+	uint32_t mppe_seq;	/* its number */
+	uint32_t mppe_others;	/* frames since that were none of MPPE's */
 	uint32_t mppe_ahead;	/* what pppfilter_step has to bridge */
 };
 

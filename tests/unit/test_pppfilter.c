@@ -461,16 +461,38 @@ control_frames_are_no_lost_data(void **state)
 	assert_int_equal(mppe_in(0, 0x9000), PPP_PASS);
 	for (; seq < 1000; seq++)
 		assert_int_equal(in(F(0xc0, 0x21, 9, 1, 0, 4)), PPP_PASS);
-	assert_int_equal(mppe_in(seq, 0x9002), PPP_DROP_MPPE);
+	/* Each may have displaced a true one, but no more than that. */
+	assert_int_equal(mppe_in(seq, 0x9000 + 1001), PPP_DROP_MPPE);
 	in(plain_ip, sizeof(plain_ip));
 	in(F(0xff));
 	seq += 2;
-	assert_int_equal(mppe_in(seq, 0x9002), PPP_DROP_MPPE);
+	assert_int_equal(mppe_in(seq, 0x9000 + 1003), PPP_DROP_MPPE);
 	assert_int_equal(mppe_in(seq, 0x9001), PPP_PASS);
 	/* More than 4096: still the next one. */
 	for (seq++; seq < 200000; seq++)
 		assert_int_equal(in(F(0xc0, 0x21, 9, 1, 0, 4)), PPP_PASS);
 	assert_int_equal(mppe_in(seq, 0x9002), PPP_PASS);
+}
+
+/* A forged frame with the next number takes the place of a true one, which
+ * is late after it.  The client's count went on all the same: what follows
+ * must pass, now and for ever. */
+static void
+forged_frames_cost_only_those_they_displace(void **state)
+{
+	(void)state;
+	mppe_call();
+	assert_int_equal(mppe_in(10, 0x9000), PPP_PASS);
+	for (uint32_t seq = 11; seq < 15; seq++)
+		assert_int_equal(pppfilter_in(&f, plain_ip, sizeof(plain_ip),
+		    seq, &slot), PPP_DROP_PLAIN);
+	assert_int_equal(mppe_in(15, 0x9005), PPP_PASS);
+	assert_int_equal(mppe_in(16, 0x9006), PPP_PASS);
+	/* But no further than their number. */
+	assert_int_equal(pppfilter_in(&f, plain_ip, sizeof(plain_ip), 17,
+	    &slot), PPP_DROP_PLAIN);
+	assert_int_equal(mppe_in(18, 0x9009), PPP_DROP_MPPE);
+	assert_int_equal(mppe_in(18, 0x9008), PPP_PASS);
 }
 
 /* ppp_mppe ends the link at the sixteenth such frame. */
@@ -628,6 +650,7 @@ main(void)
 		cmocka_unit_test(count_may_not_outrun_the_numbers),
 		cmocka_unit_test(numbers_wrap_under_the_count),
 		cmocka_unit_test(control_frames_are_no_lost_data),
+		cmocka_unit_test(forged_frames_cost_only_those_they_displace),
 		cmocka_unit_test(wrong_bits_are_dropped),
 		cmocka_unit_test(stateful_counts_are_not_judged),
 		cmocka_unit_test(
