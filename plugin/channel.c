@@ -39,6 +39,7 @@
 
 static int channel_fd = -1;
 static int channel_tty;
+static int channel_ppp = -1;	/* /dev/ppp attached to it, pppd's */
 
 static int
 is_pts(int fd)
@@ -108,57 +109,78 @@ channel_connect(void)
  * it gets escaped.  These ioctls go to the channel's /dev/ppp descriptor.
  */
 static int
-async_setup(int ppp_fd)
+async_setup(void)
 {
 	ext_accm send_map = { [3] = 0x60000000u };	/* 7d and 7e */
 	int receive_map = 0, mru = ASYNC_MRU;
 
-	if (ioctl(ppp_fd, PPPIOCSXASYNCMAP, send_map) < 0 ||
-	    ioctl(ppp_fd, PPPIOCSRASYNCMAP, &receive_map) < 0) {
-		error("Couldn't clear the async character maps: %m");
+	if (ioctl(channel_ppp, PPPIOCSXASYNCMAP, send_map) < 0 ||
+	    ioctl(channel_ppp, PPPIOCSRASYNCMAP, &receive_map) < 0 ||
+	    ioctl(channel_ppp, PPPIOCSMRU, &mru) < 0)
 		return -1;
-	}
-	if (ioctl(ppp_fd, PPPIOCSMRU, &mru) < 0)
-		warn("Couldn't set the async receive size: %m");
 	return 0;
 }
 
 static int
-establish_tty(int fd)
+set_discipline(int fd)
 {
 	int discipline = N_PPP;
-	int ppp_fd;
 
-	if (ioctl(fd, TIOCSETD, &discipline) < 0) {
-		error("Couldn't set PPP line discipline "
-		    "(is there a module ppp_async?): %m");
-		return -1;
-	}
-	ppp_fd = ppp_generic_establish(fd);
-	if (ppp_fd >= 0 && async_setup(ppp_fd) < 0) {
-		ppp_generic_disestablish(fd);
-		return -1;
-	}
-	return ppp_fd;
+	if (ioctl(fd, TIOCSETD, &discipline) == 0)
+		return 0;
+	error("Couldn't set PPP line discipline "
+	    "(is there a module ppp_async?): %m");
+	return -1;
+}
+
+static void
+channel_disestablish(int fd)
+{
+	channel_ppp = -1;
+	ppp_generic_disestablish(fd);
 }
 
 static int
 channel_establish(int fd)
 {
-	int ppp_fd;
-
-	ppp_fd = channel_tty ? establish_tty(fd) : ppp_generic_establish(fd);
-	if (ppp_fd >= 0)
-		pptp_events_bound();
-	return ppp_fd;
+	if (channel_tty && set_discipline(fd) < 0)
+		return -1;
+	channel_ppp = ppp_generic_establish(fd);
+	if (channel_ppp < 0)
+		return -1;
+	if (channel_tty && async_setup() < 0) {
+		error("Couldn't clear the async character maps: %m");
+		channel_disestablish(fd);
+		return -1;
+	}
+	pptp_events_bound();
+	return channel_ppp;
 }
 
 /*
- * pppd asks for the receive side just before it takes the peer's MRU over
- * into the limit for what it sends.  There is no send_config: LCP sets the
- * interface's MTU itself (the smaller of ours and the peer's), the character
- * maps stay as async_setup() left them, and we compress no headers.
+ * The kernel's async driver reads LCP itself: what both sides acknowledge
+ * becomes its character maps and its largest frame, which is too small for
+ * MPPE's overhead.  pppd comes here when LCP is open, after that.
+ *
+ * There is nothing to do for packet channels, and no send_config at all: LCP
+ * sets the interface's MTU itself, the smaller of ours and the peer's, and we
+ * compress no headers.
  */
+static void
+async_again(void)
+{
+	if (channel_tty && channel_ppp >= 0 && async_setup() < 0)
+		dbglog("async settings not renewed: %m");	/* hung up */
+}
+
+/* pppd takes over the peer's MRU, its limit for control frames, after this. */
+static void
+limit_peer_mru(void)
+{
+	if (lcp_hisoptions[0].neg_mru && lcp_hisoptions[0].mru > PEER_MRU_MAX)
+		lcp_hisoptions[0].mru = PEER_MRU_MAX;
+}
+
 static void
 channel_recv_config(int mru, uint32_t asyncmap, int pcomp, int accomp)
 {
@@ -166,8 +188,8 @@ channel_recv_config(int mru, uint32_t asyncmap, int pcomp, int accomp)
 	(void)asyncmap;
 	(void)pcomp;
 	(void)accomp;
-	if (lcp_hisoptions[0].neg_mru && lcp_hisoptions[0].mru > PEER_MRU_MAX)
-		lcp_hisoptions[0].mru = PEER_MRU_MAX;
+	async_again();
+	limit_peer_mru();
 }
 
 /*
@@ -197,7 +219,7 @@ struct channel pptp_channel = {
 	.connect = channel_connect,
 	.disconnect = channel_release,
 	.establish_ppp = channel_establish,
-	.disestablish_ppp = ppp_generic_disestablish,
+	.disestablish_ppp = channel_disestablish,
 	.send_config = NULL,
 	.recv_config = channel_recv_config,
 	.cleanup = channel_release,

@@ -27,7 +27,7 @@ static int event_fd = -1;
 
 static int first_sent;
 static int lcp_started;		/* PHASE_ESTABLISH was seen */
-static int status_due;
+static enum { STATUS_NONE, STATUS_IF_OVER, STATUS_DUE } status_pending;
 static int status_sent;
 
 static char claimed[sizeof(((struct ev *)0)->name)];
@@ -239,33 +239,32 @@ auth_in_force(void)
 static void
 send_status(void)
 {
-	struct ev e = { .type = EV_STATUS, .value = ppp_status() };
-
-	status_due = 0;
+	status_pending = STATUS_NONE;
 	if (status_sent)
 		return;
 	status_sent = 1;
-	memcpy(e.name, claimed, sizeof(e.name));
-	send_event(&e);
+	send_value(EV_STATUS, ppp_status());
 }
 
 static void
 status_timer(void *arg)
 {
 	(void)arg;
-	/* LCP also goes down when the peer negotiates anew. */
-	if (status_due && lcp_fsm[0].state < REQSENT)
+	if (status_pending == STATUS_DUE ||
+	    (status_pending == STATUS_IF_OVER && lcp_fsm[0].state < REQSENT))
 		send_status();
-	status_due = 0;
+	status_pending = STATUS_NONE;
 }
 
 static void
-status_soon(void)
+status_soon(int certain)
 {
-	if (status_due || status_sent)
+	if (status_sent)
 		return;
-	status_due = 1;
-	ppp_timeout(status_timer, NULL, 0, 0);
+	if (status_pending == STATUS_NONE)
+		ppp_timeout(status_timer, NULL, 0, 0);
+	if (status_pending != STATUS_DUE)
+		status_pending = certain ? STATUS_DUE : STATUS_IF_OVER;
 }
 
 static void
@@ -275,13 +274,14 @@ report_phase(void *ctx, int entered)
 	send_value(EV_PHASE, entered);
 	switch (entered) {
 	case PHASE_ESTABLISH:
-		/* Not the first time: LCP went down, by the peer. */
+		/* Not the first time: the peer took LCP down, to end the
+		 * link or to negotiate anew. */
 		if (lcp_started)
-			status_soon();
+			status_soon(0);
 		lcp_started = 1;
 		break;
 	case PHASE_TERMINATE:
-		status_soon();
+		status_soon(1);
 		break;
 	case PHASE_DISCONNECT:
 	case PHASE_DEAD:
@@ -295,7 +295,7 @@ static void
 report_exit(void *ctx, int code)
 {
 	(void)ctx;
-	if (status_due)
+	if (status_pending == STATUS_DUE)
 		send_status();
 	send_value(EV_EXIT, code);
 }

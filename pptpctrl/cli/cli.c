@@ -139,6 +139,14 @@ age_text(uint64_t ms, char *buf, size_t size)
 }
 
 static void
+print_title(void)
+{
+	printf("%5s  %-8s  %-15s  %-15s  %-7s  %10s  %12s  %12s  %s\n",
+	    "CALL", "STATE", "CLIENT", "ADDRESS", "IFACE", "AGE", "BYTES IN",
+	    "BYTES OUT", "USER");
+}
+
+static void
 print_row(const struct status_record *r)
 {
 	char client[INET_ADDRSTRLEN], remote[INET_ADDRSTRLEN], age[32];
@@ -220,13 +228,12 @@ cmd_list(int argc, char **argv)
 	fd = open_status();
 	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0)
 		return 1;
-	if (!array)
-		printf("%5s  %-8s  %-15s  %-15s  %-7s  %10s  %12s  %12s  "
-		    "%s\n", "CALL", "STATE", "CLIENT", "ADDRESS", "IFACE",
-		    "AGE", "BYTES IN", "BYTES OUT", "USER");
-	for (;;) {
+	/* The title only when the server has answered at all. */
+	for (bool first = true;; first = false) {
 		if (!next_record(fd, &rec))
 			return 1;
+		if (first && !array)
+			print_title();
 		if (rec.kind == STATUS_DONE)
 			break;
 		if (array)

@@ -341,6 +341,10 @@ act(struct conn *c, const struct ctrl_acts *acts, const struct ctrl_act *a,
 		break;
 	case CTRL_ACT_CLOSE:
 		c->closing = true;
+		/* Calls that are still saying goodbye: nobody listens. */
+		for (unsigned i = 0; i < CTRL_MAX_CALLS; i++)
+			if (c->session[i])
+				c->session[i]->flow.client_gone = true;
 		break;
 	case CTRL_ACT_NOTE:
 		note(c, a);

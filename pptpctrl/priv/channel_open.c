@@ -202,6 +202,26 @@ fail:
 	return -1;
 }
 
+/* Is a's peer b? */
+static bool
+points_to(int a, int b)
+{
+	struct sockaddr_in peer, name;
+	socklen_t peer_len = sizeof(peer), name_len = sizeof(name);
+
+	return getpeername(a, (struct sockaddr *)&peer, &peer_len) == 0 &&
+	    getsockname(b, (struct sockaddr *)&name, &name_len) == 0 &&
+	    peer.sin_port == name.sin_port &&
+	    peer.sin_addr.s_addr == name.sin_addr.s_addr;
+}
+
+bool
+tunnel_alive(const struct tunnel *t)
+{
+	return points_to(t->kernel_fd, t->relay_fd) &&
+	    points_to(t->relay_fd, t->kernel_fd);
+}
+
 void
 tunnel_close(struct tunnel *t)
 {

@@ -29,6 +29,10 @@ struct tunnel {
  */
 int tunnel_open(struct tunnel *t, char why[CHANNEL_WHY_MAX]);
 
+/* Are both ends still bound and connected to each other?  Whoever has a copy
+ * of one can undo that. */
+bool tunnel_alive(const struct tunnel *t);
+
 /* Close both ends; sessions of living pppds keep the kernel's part. */
 void tunnel_close(struct tunnel *t);
 

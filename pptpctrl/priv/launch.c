@@ -359,20 +359,32 @@ watch_tunnel(struct launcher *la)
 }
 
 static int
-open_session(struct launcher *la, uint16_t id)
+renew_tunnel(struct launcher *la)
 {
 	char why[CHANNEL_WHY_MAX];
-	int fd = tunnel_session(&la->l->tunnel, id);
 
-	if (fd >= 0 || errno == EEXIST)
-		return fd;
-	/* Somebody deleted the tunnel; its calls are lost already. */
 	log_warn("MGR: the L2TP tunnel %u on 127.0.0.1 is gone (%s), making "
 	    "a new one", la->l->tunnel.id, strerror(errno));
 	sd_event_source_disable_unref(la->tunnel_io);
 	la->tunnel_io = NULL;
-	if (tunnel_open(&la->l->tunnel, why) < 0 || watch_tunnel(la) < 0) {
-		log_err("MGR: no new tunnel: %s", why);
+	if (tunnel_open(&la->l->tunnel, why) == 0 && watch_tunnel(la) >= 0)
+		return 0;
+	log_err("MGR: no new tunnel: %s", why);
+	return -1;
+}
+
+static int
+open_session(struct launcher *la, uint16_t id)
+{
+	int fd = -1;
+
+	errno = ENOTCONN;
+	if (tunnel_alive(&la->l->tunnel))
+		fd = tunnel_session(&la->l->tunnel, id);
+	if (fd >= 0 || (errno != ENOTCONN && errno != ENOENT))
+		return fd;
+	/* Somebody took it away; its calls are lost already. */
+	if (renew_tunnel(la) < 0) {
 		errno = EIO;
 		return -1;
 	}
