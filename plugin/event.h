@@ -23,7 +23,8 @@ enum ev_type {
 	EV_ADDR,	/* question: which address for this user? name, remote */
 	EV_UP,		/* IPCP is open: ifname, local, remote, mtu, flags */
 	EV_DOWN,	/* IPCP went down: rx_bytes, tx_bytes, seconds */
-	EV_STATUS,	/* value: pppd's EXIT_* at the start of termination */
+	EV_STATUS,	/* value: pppd's EXIT_* at the start of termination;
+			 * name: the one that the client claimed */
 	EV_EXIT,	/* value: pppd's exit status; the last record */
 	EV_CONFIG,	/* all options were read: flags as in EV_BOUND; the
 			 * only record of a dryrun */

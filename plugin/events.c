@@ -239,11 +239,14 @@ auth_in_force(void)
 static void
 send_status(void)
 {
+	struct ev e = { .type = EV_STATUS, .value = ppp_status() };
+
 	status_pending = STATUS_NONE;
 	if (status_sent)
 		return;
 	status_sent = 1;
-	send_value(EV_STATUS, ppp_status());
+	memcpy(e.name, claimed, sizeof(e.name));
+	send_event(&e);
 }
 
 static void

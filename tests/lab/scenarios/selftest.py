@@ -1,7 +1,6 @@
 """Proves that the lab itself works, with the distribution's own parts at both ends."""
 
 import os
-import signal
 import socket
 import struct
 
@@ -167,19 +166,3 @@ def wrong_password(lab):
     call = lab.client(password="guess")
     lab.expect(call.wait_exit() == 19, f"status {call.process.returncode}, not 19")
     lab.expect_clean()
-
-
-@scenario(group="selftest")
-def thirty_clients(lab):
-    """The lab itself carries thirty calls at once."""
-    server = lab.server(pptpd="distribution")
-    calls = [lab.client() for _ in range(30)]
-    addresses = {call.wait_up(120) for call in calls}
-    lab.expect(len(addresses) == 30, f"{len(addresses)} different addresses")
-    lab.expect(len(server.pppds()) == 30, f"{len(server.pppds())} pppds")
-    lab.note(f"all up after {calls[-1].log.lines[-1].time - calls[0].started:.1f} s")
-    for call in calls:
-        os.kill(call.process.pid, signal.SIGTERM)
-    for call in calls:
-        call.wait_exit()
-    lab.expect_clean(60)
