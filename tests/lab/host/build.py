@@ -3,12 +3,12 @@
 import shutil
 import subprocess
 
-from .common import LabError, OUT, REPO, extras, locked, tree
+from .common import LabError, OUT, REPO, extras, locked, tree, unshare
 
 # The source is read-only in there and the tree itself is not touched.
 IN_CHROOT = r"""
 set -e
-mount --make-rprivate /
+mount --make-rprivate / 2>/dev/null || : # no mount point
 mount --bind "$REPO" "$TREE/lab/repo"
 mount -o remount,ro,bind "$TREE/lab/repo"
 mount --bind "$BUILD" "$TREE/lab/build"
@@ -50,7 +50,7 @@ def make(release, build_dir, stage, log):
     if release == "12":
         command, env["INCLUDE"] = ["sh", "-c", ON_MACHINE], str(extras() / "usr/include")
     else:
-        command, env["TREE"] = ["unshare", "--mount", "sh", "-c", IN_CHROOT], str(tree(release))
+        command, env["TREE"] = [*unshare(), "sh", "-c", IN_CHROOT], str(tree(release))
     with open(log, "w") as out:
         status = subprocess.run(command, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     if status.returncode != 0:

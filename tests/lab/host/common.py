@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -49,6 +50,14 @@ def locked(path, how=fcntl.LOCK_EX, what="another lab run"):
             say(f"waiting for {what} to end ({path})")
             fcntl.flock(handle, how)
         yield
+
+
+def unshare(*more):
+    """The start of a command in mount namespaces of its own. Where / is no mount point, as in
+    a bare chroot, unshare cannot make the mounts private: then they are left as they are."""
+    probe = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False)
+    kept = ["--propagation", "unchanged"] if probe.returncode else []
+    return ["unshare", "--mount", *kept, *more]
 
 
 class Ticker:

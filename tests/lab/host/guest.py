@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from .common import CACHE, LAB, LabError, OUT, REPO, extras, tree
+from .common import CACHE, LAB, LabError, OUT, REPO, extras, tree, unshare
 
 MEMORY = "1536M"
 KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro quiet loglevel=4 "
@@ -20,7 +20,7 @@ KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro qu
 # and all of the guest's processes end with this shell. The guest's memory is a file on
 # the private /dev/shm. A newer release's kernel binary needs that release's libc: chroot.
 START = r"""
-mount --make-rprivate /
+mount --make-rprivate / 2>/dev/null || : # no mount point
 if [ "$TREE" != / ]; then
 	mount --bind "$REPO" "$TREE/lab/repo" && mount -o remount,ro,bind "$TREE/lab/repo" &&
 	mount --bind "$OUT" "$TREE/lab/out" && mount --bind "$STAGE" "$TREE/lab/stage" &&
@@ -104,8 +104,9 @@ class Guest:
             start_new_session=True)
         self.process = subprocess.Popen(
             # Should this process be killed, the guest goes too.
-            ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(self.cpu), "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-             "sh", "-c", START], env=env, **streams)
+            ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(self.cpu),
+             *unshare("--pid", "--fork", "--kill-child", "--mount-proc"), "sh", "-c", START],
+            env=env, **streams)
         self.events = open(self.out / "events")
 
     def __exit__(self, *_):

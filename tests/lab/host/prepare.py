@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from . import packages, sources
-from .common import CACHE, LabError, SUITES, Ticker, locked, made_by_prepare, say
+from .common import CACHE, LabError, SUITES, Ticker, locked, made_by_prepare, say, unshare
 
 APT_ENVIRONMENT = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8")
 
@@ -149,7 +149,7 @@ def add_alternatives(build):
 # none behind. policy-rc.d must be there before the first package is configured.
 DEBOOTSTRAP = r"""
 set -e
-mount --make-rprivate /
+mount --make-rprivate / 2>/dev/null || : # no mount point
 debootstrap --foreign --variant=minbase --keyring="$KEYRING" --include="$INCLUDE" \
 	"$SUITE" "$TREE" "$MIRROR"
 printf '#!/bin/sh\nexit 101\n' >"$TREE/usr/sbin/policy-rc.d"
@@ -170,6 +170,6 @@ def make_debootstrap(release, build):
                INCLUDE=",".join(packages.GUEST + packages.TREE), SUITE=SUITES[release],
                TREE=str(build), MIRROR=mirror, NOT_ENABLED=" ".join(packages.NOT_ENABLED))
     # All of it ends with this process: a killed run must not write into the next one's tree.
-    run_quietly(["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
-                 "--kill-child", "--mount-proc", "sh", "-c", DEBOOTSTRAP],
+    run_quietly(["setpriv", "--pdeathsig", "KILL", *unshare("--pid", "--fork",
+                 "--kill-child", "--mount-proc"), "sh", "-c", DEBOOTSTRAP],
                 f"debootstrap {release}", env)
