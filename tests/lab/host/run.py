@@ -1,5 +1,6 @@
 """Runs scenarios in a guest and tells how they went."""
 
+import contextlib
 import dataclasses
 import fnmatch
 import shutil
@@ -126,10 +127,10 @@ def finish(release, event, guest):
 def keep_logs(release, name, guest):
     goal = OUT / release / name
     shutil.rmtree(goal, ignore_errors=True)
-    if (guest.out / name).exists():
-        shutil.copytree(guest.out / name, goal, symlinks=True)
-    else:
-        goal.mkdir(parents=True)
+    goal.mkdir(parents=True)
+    # With --repeat the guest may be clearing the directory for the next run by now.
+    with contextlib.suppress(shutil.Error, FileNotFoundError):
+        shutil.copytree(guest.out / name, goal, symlinks=True, dirs_exist_ok=True)
     return goal
 
 

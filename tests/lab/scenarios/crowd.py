@@ -2,8 +2,9 @@
 
 import concurrent.futures
 import signal
+import time
 
-from lab import poll, pptp, scenario
+from lab import poll, pptp, processes, scenario
 
 
 def all_up(lab, calls):
@@ -94,3 +95,42 @@ def full_pool(lab):
 def ocrps(packets):
     """The OCRPs among captured TCP segments, of which each has one message."""
     return [pptp.ocrp(s) for s in pptp.segments(packets) if pptp.kind(s) == pptp.OCRP]
+
+
+@scenario(group="crowd", needs_build=True, timeout=300)
+def cost(lab):
+    """Prints what a call costs: memory beside pppd, SYN to address, one client at a time.
+
+    pptp-linux waits a second of its own between its two requests."""
+    server, times = lab.server(datapath="auto"), []
+    before = memory_by_kind(server)
+    for _ in range(10):
+        ns = lab.net.client()
+        capture = lab.capture("srv", "eth0", f"tcp and host {lab.net.addresses[ns]}")
+        call = lab.client(ns, up=True)
+        up = call.log.find(r"remote IP address")[0].time
+        poll(capture.packets, "the SYN is captured")
+        # pcap has wall-clock times, the log monotonic ones.
+        syn = capture.stop()[0][0] - (time.time() - time.monotonic())
+        times.append(up - syn)
+    after = memory_by_kind(server)
+    grown = {kind: (after[kind] - before[kind]) / 10 for kind in after}
+    times.sort()
+    lab.note(f"SYN to address {times[len(times) // 2]:.2f} s (median of 10); kB per call: "
+             f"launcher {grown['launcher']:.1f}, worker {grown['worker']:.1f}, per-call parent "
+             f"{grown['parent']:.0f}, pppd {grown['pppd']:.0f}")
+
+
+def memory_by_kind(server):
+    """kB by kind of process: what the two of the manager have allocated, and what the
+    others do not share with anybody (the parents are forked from the launcher)."""
+    found = dict.fromkeys(("launcher", "worker", "parent", "pppd"), 0)
+    for pid, _, title in server.ps():
+        kind = ("launcher" if pid == server.process.pid else "parent" if "pptpd [" in title
+                else "pppd" if "pppd" in title.split()[0] else "worker")
+        memory = processes.memory(pid)
+        if kind in ("launcher", "worker"):
+            found[kind] += memory.get("Anonymous", 0)
+        else:
+            found[kind] += memory.get("Private_Dirty", 0) + memory.get("Private_Clean", 0)
+    return found
