@@ -294,8 +294,10 @@ def show_reading(measured):
          f"pptp-linux works in user space, too. With its pppd it takes {min(client):.0f} to "
          f"{max(client):.0f} ms of CPU per MB, which alone allows {8000 / min(client):.0f} Mbit/s "
          "at most. Debian has no faster PPTP client; hence the column of the server's own CPU.")
-    tell("That column counts the server's processes. The kernel path works in none of them. It "
-         "drops every packet that comes late: jitter costs it much of what clients send.")
+    tell("That column counts the server's processes, with what the kernel does in their name: for "
+         "pptpctrl's relay that is the decryption too, which for PoPToP kernel threads do, "
+         "uncounted. The kernel path works in none of them. It drops every packet that comes "
+         "late: jitter costs it much of what clients send.")
 
 
 # -- all of it -------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from .traffic import gre, inject, parse_gre
 from .wire import Wire
 
 DATAPATHS = ("relay", "tty", "kernel")
+CLIENT_PATIENCE = 7     # seconds; pptp waits 2 for each answer when it says goodbye
 OUT = "/lab/out"
 
 registry = {}   # full name -> Scenario
@@ -145,11 +146,15 @@ class Lab:
 
     def expect_clean(self, timeout=15):
         """Fails with the list of what is left, if that does not vanish in time."""
-        deadline = time.monotonic() + timeout
+        begun = time.monotonic()
+        deadline = begun + timeout
         while True:
             left = self.leftovers()
             if not left:
                 return
+            if time.monotonic() > begun + min(CLIENT_PATIENCE, timeout / 2):
+                for client in self.clients:
+                    client.end_strays()
             if time.monotonic() > deadline:
                 raise LabError(f"left after {timeout} s: " + "; ".join(left))
             time.sleep(0.1)

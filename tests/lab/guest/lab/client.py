@@ -29,7 +29,7 @@ class Client:
         self.lab, self.ns, self.user, self.password = lab, ns, user, password
         self.server = server or lab.net.addresses["srv"]
         self.options, self.more, self.pptp_args = list(options), list(more), list(pptp_args)
-        self.process = self.log = None
+        self.process = self.log = self.mounts = None
         self.started = None
 
     def command(self):
@@ -42,6 +42,7 @@ class Client:
         self.started = time.monotonic()
         self.process = popen(self.ns, self.command(), mounts=own_directories,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.mounts = processes.mount_namespace(self.process.pid)
         self.lab.syslog.client_pids.add(self.process.pid)
         self.log = ProgramLog(self.lab.file(f"client{number}-{self.ns}-{self.user}.log"),
                               self.process, self.ns)
@@ -88,7 +89,7 @@ class Client:
 
     def pids(self):
         """pppd and all pptp processes; some are not its children, but share its mounts."""
-        return processes.with_same_mounts(self.process.pid)
+        return processes.with_mounts(self.mounts)
 
     def running(self):
         return self.process.poll() is None
@@ -115,6 +116,14 @@ class Client:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
         return self.wait_exit()
+
+    def end_strays(self):
+        """Kills what of pptp outlived its pppd: now and then the stock client forgets one of
+        its processes when a call ends while it starts."""
+        for pid in self.pids() if self.process and not self.running() else ():
+            self.lab.say(f"{self.ns}: {processes.title(pid)} forgot to end")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def reset_tcp(self):
         """Breaks the control connection with a RST, which the server sees at once."""

@@ -62,10 +62,9 @@ def mount_namespace(pid):
         return None
 
 
-def with_same_mounts(pid):
-    """All processes in the mount namespace of a process; [] when it is gone."""
-    its = mount_namespace(pid)
-    return [other for other in pids() if its and mount_namespace(other) == its]
+def with_mounts(namespace):
+    """All processes in a mount namespace, as mount_namespace() names it."""
+    return [pid for pid in pids() if namespace and mount_namespace(pid) == namespace]
 
 
 def descriptors(pid):

@@ -1,5 +1,6 @@
 """Traffic between namespaces, and a look at what passes."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -50,11 +51,23 @@ class Transfer:
     down: float
 
 
+def listen_on(ns, address):
+    """A listening socket; waits for the address: the far end of a call may have its own later."""
+    made = []
+
+    def bound():
+        with inside(ns), contextlib.suppress(OSError):
+            made.append(socket.create_server((address, 0)))
+        return made
+
+    processes.poll(bound, f"{ns} has the address {address}", 30)
+    return made[0]
+
+
 def transfer(ns_from, ns_to, address, size, timeout=120):
     """TCP from one namespace to an address of the other: size bytes there, then size bytes
     back, each way with a checksum. Fails unless both arrive whole."""
-    with inside(ns_to):
-        listener = socket.create_server((address, 0))
+    listener = listen_on(ns_to, address)
     listener.settimeout(timeout)
     far = {}
 
@@ -126,6 +139,7 @@ def ping(ns, address, count=3, interval=0.1, size=56, wait=5, must=True, dont_fr
 
 def iperf3(ns_from, ns_to, address, seconds=5, reverse=False, udp_mbit=None, more=()):
     """Mbit/s as the receiver counted it. reverse: ns_to sends."""
+    listen_on(ns_to, address).close()
     server = popen(ns_to, ["iperf3", "-s", "-1", "-B", address],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
