@@ -116,6 +116,10 @@ ipc_recv(int fd, void *buf, size_t size, int *ret_fd)
 	long n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	int got;
 
+	/* The other end closed without reading all that we sent.  Linux says
+	 * so once, before what it had sent itself. */
+	if (n < 0 && errno == ECONNRESET)
+		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
 		return -1;
 	got = take_fd(&mh);

@@ -113,7 +113,9 @@ from_plugin(struct shim *s)
 		struct ev ev;
 		ssize_t n = recv(s->event, &ev, sizeof(ev), MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
+		/* ECONNRESET: pppd ended without reading an answer; what it
+		 * said before is still to come. */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return true;

@@ -376,6 +376,25 @@ the_handler_may_free_it_at_the_end(void **state)
 	assert_null(ipc);
 }
 
+/* The per-call parent reports pppd's end and goes; a command that crossed its
+ * report on the way must not hide it. */
+static void
+last_words_survive_an_unread_command(void **state)
+{
+	char buf[16];
+	int pair[2], fd = -1;
+
+	(void)state;
+	assert_int_equal(ipc_pair(pair), 0);
+	assert_int_equal(send(pair[0], "exited", 6, 0), 6);
+	assert_int_equal(send(pair[1], "term", 4, 0), 4);
+	close(pair[0]);
+	assert_int_equal(ipc_recv(pair[1], buf, sizeof(buf), &fd), 6);
+	assert_memory_equal(buf, "exited", 6);
+	assert_int_equal(ipc_recv(pair[1], buf, sizeof(buf), &fd), 0);
+	close(pair[1]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, end)
 
 int
@@ -394,6 +413,7 @@ main(void)
 		TEST(a_full_queue_and_a_dead_end),
 		TEST(the_handler_may_free_it),
 		TEST(the_handler_may_free_it_at_the_end),
+		cmocka_unit_test(last_words_survive_an_unread_command),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
