@@ -95,7 +95,7 @@ def counted(totals, name, *command):
 
 
 def unit_stage(totals, b):
-    make = ["make", f"B={b}"] + pppd_headers()
+    make = ["make", f"B={b}"]
     print("Unit tests, replays, corpora (address and undefined-behaviour sanitizers):", flush=True)
     build(make)
     programs = [os.path.join(b, "test", kind, name) for kind in ("unit", "replay")
@@ -110,11 +110,6 @@ def unit_stage(totals, b):
 
 def listdir(path):
     return os.listdir(path) if os.path.isdir(path) else []
-
-
-def pppd_headers():
-    """The lab keeps ppp-dev to itself; the unit stage needs it for nothing but its version."""
-    return []
 
 
 def main():

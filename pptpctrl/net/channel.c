@@ -181,9 +181,8 @@ pty_read(struct channel *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		/* EIO before pppd opened its side, or after it closed it. */
+		/* pppd closed its side; the launcher reports its end. */
 		sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
-		c->end(c->arg);
 		return;
 	}
 	while (off < (size_t)n && c->kind == CHANNEL_PTY) {
@@ -215,7 +214,7 @@ on_pty(sd_event_source *src, int fd, uint32_t revents, void *arg)
 
 int
 channel_pty(struct channel *c, sd_event *loop, int fd, channel_rx_fn rx,
-    channel_end_fn end, void *arg)
+    void *arg)
 {
 	int r = -ENOMEM;
 
@@ -235,7 +234,6 @@ channel_pty(struct channel *c, sd_event *loop, int fd, channel_rx_fn rx,
 	c->kind = CHANNEL_PTY;
 	c->fd = fd;
 	c->rx = rx;
-	c->end = end;
 	c->arg = arg;
 	return 0;
 }

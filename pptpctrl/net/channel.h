@@ -42,8 +42,6 @@ void l2tp_flush(struct l2tp *l);
 /* A frame from pppd; valid during the call only, no headroom.  NULL: no more
  * for now. */
 typedef void (*channel_rx_fn)(void *arg, const uint8_t *frame, size_t len);
-/* The pty was hung up. */
-typedef void (*channel_end_fn)(void *arg);
 
 enum channel_kind {
 	CHANNEL_NONE,
@@ -64,7 +62,6 @@ struct channel {		/* private, but embedded by the flow */
 	size_t out_len;
 	struct hdlc_dec *dec;
 	channel_rx_fn rx;
-	channel_end_fn end;
 	void *arg;
 	uint64_t n_dropped;
 };
@@ -78,7 +75,7 @@ void channel_l2tp(struct channel *c, struct l2tp *l, uint16_t tunnel,
 
 /* On the pty master fd, which it owns from now on.  0 or -errno. */
 int channel_pty(struct channel *c, sd_event *loop, int fd, channel_rx_fn rx,
-    channel_end_fn end, void *arg);
+    void *arg);
 
 /* pppd has the pty: what waited may be written. */
 void channel_ready(struct channel *c);

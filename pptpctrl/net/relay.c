@@ -429,7 +429,6 @@ data_frame(struct relay *r, struct flow *f, unsigned i,
 	uint32_t jumps = f->reorder.n_jump;
 	enum reorder_verdict v;
 
-	f->last_rx_us = r->now;
 	if (!f->first_seen) {
 		f->first_seen = true;
 		r->first(f, r->arg);
@@ -745,18 +744,11 @@ relay_attach_l2tp(struct relay *r, struct flow *f, uint16_t tunnel)
 	attach(r, f);
 }
 
-/* pppd has let go of its side; the launcher reports its end. */
-static void
-on_pty_end(void *arg)
-{
-	(void)arg;
-}
-
 int
 relay_attach_pty(struct relay *r, struct flow *f, int fd)
 {
 	int e = channel_pty(&f->channel, r->loop, fd, on_pty_frame,
-	    on_pty_end, f);
+	    f);
 
 	if (e == 0)
 		attach(r, f);

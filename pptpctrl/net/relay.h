@@ -54,7 +54,6 @@ struct flow {
 	bool first_seen;
 	bool client_gone;	/* answer pppd's Terminate-Request for it */
 	bool ack_listed, gap_listed, dirty;
-	uint64_t last_rx_us;	/* monotonic, 0: nothing yet */
 	TAILQ_ENTRY(flow) acks, gaps, dirties;
 };
 

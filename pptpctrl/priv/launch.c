@@ -57,7 +57,6 @@ struct lcall {
 	sd_event_source *pppd_io;
 	int plugin_status;
 	bool bounced;		/* its tunnel session is gone */
-	bool parent_lost;
 	char ifname[IF_NAMESIZE];
 	char user[256];
 };
@@ -248,7 +247,6 @@ parent_lost(struct lcall *c)
 
 	ipc_free(c->shim);
 	c->shim = NULL;
-	c->parent_lost = true;
 	c->stage = STAGE_ENDING;
 	log_err("call %u: its parent process %d is gone; ending pppd %d",
 	    c->id, (int)c->shim_pid, (int)c->pppd_pid);
