@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from .common import LabError, OUT, REPO, extras, locked, tree, unshare
+from .common import LabError, OUT, REPO, extra, locked, tree, unshare
 
 # The source is read-only in there and the tree itself is not touched.
 IN_CHROOT = r"""
@@ -48,7 +48,7 @@ def make(release, build_dir, stage, log):
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "REPO": str(REPO),
            "BUILD": str(build_dir), "STAGE": str(stage)}
     if release == "12":
-        command, env["INCLUDE"] = ["sh", "-c", ON_MACHINE], str(extras() / "usr/include")
+        command, env["INCLUDE"] = ["sh", "-c", ON_MACHINE], str(extra("usr/include/pppd").parent)
     else:
         command, env["TREE"] = [*unshare(), "sh", "-c", IN_CHROOT], str(tree(release))
     with open(log, "w") as out:

@@ -35,6 +35,13 @@ def extras():
     return CACHE / "extras-12"
 
 
+def extra(name):
+    """A file or folder of a package that the guest needs: unpacked there, or, where the machine
+    has that package, its own."""
+    path = extras() / name
+    return path if path.exists() else pathlib.Path("/") / name
+
+
 def made_by_prepare(release):
     return extras() if release == "12" else tree(release)
 

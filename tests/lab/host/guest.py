@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from .common import CACHE, LAB, LabError, OUT, REPO, extras, tree, unshare
+from .common import CACHE, LAB, LabError, OUT, REPO, extra, extras, tree, unshare
 
 MEMORY = "1536M"
 KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro quiet loglevel=4 "
@@ -85,7 +85,7 @@ class Guest:
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TREE": str(tree(self.release)),
                "REPO": str(REPO), "OUT": str(self.out), "STAGE": str(stage)}
         inside = dict(LAB_REPO=REPO, LAB_OUT=self.out, LAB_STAGE=stage, LAB_EXTRAS=extras())
-        program = extras() / "usr/bin/linux.uml"
+        program = extra("usr/bin/linux.uml")
         init = LAB / "guest" / "init"
         if self.release != "12":
             inside = dict(LAB_REPO="/lab/repo", LAB_OUT="/lab/out", LAB_STAGE="/lab/stage", LAB_EXTRAS="")

@@ -15,14 +15,16 @@ GUEST = """
 ppp ppp-dev pptpd pptp-linux xl2tpd user-mode-linux kmod
 iproute2 iputils-ping ethtool nftables iptables conntrack
 iperf3 tcpdump strace procps util-linux python3 python3-scapy
+freeradius freeradius-utils libradcli4 fail2ban dbus systemd systemd-sysv libbpf1
 """.split()
 
 # A tree of its own also has what the machine gives a Debian 12 guest.
 TREE = """
 gcc make libc6-dev pkg-config
 libsystemd-dev libssl-dev libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-dev
-openssl openssl-provider-legacy systemd systemd-sysv dbus
+openssl openssl-provider-legacy wtmpdb
+debhelper dpkg-dev lintian clang libbpf-dev
 """.split()
 
 # Services that must not come up by themselves when a guest runs systemd.
-NOT_ENABLED = ("pptpd", "xl2tpd", "nftables")
+NOT_ENABLED = ("pptpd", "xl2tpd", "nftables", "freeradius", "fail2ban")
