@@ -1,7 +1,7 @@
 """Which packages go where. A change here rebuilds the tree that it concerns."""
 
 # Raise it when the way a tree is made changes.
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 
 # On the machine itself, by apt: compile-time packages and debootstrap, no service
 # and nothing in /etc that runs.
@@ -25,6 +25,9 @@ libsystemd-dev libssl-dev libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-d
 openssl openssl-provider-legacy wtmpdb
 debhelper dpkg-dev lintian clang libbpf-dev
 """.split()
+
+# What apt in the new tree needs before it can get the rest.
+BASE = "ca-certificates"
 
 # Services that must not come up by themselves when a guest runs systemd.
 NOT_ENABLED = ("pptpd", "xl2tpd", "nftables", "freeradius", "fail2ban")

@@ -146,15 +146,28 @@ def add_alternatives(build):
 
 
 # Mounts of debootstrap are made in a mount namespace of its own, so that an abort leaves
-# none behind. policy-rc.d must be there before the first package is configured.
+# none behind. policy-rc.d must be there before the first package is configured. debootstrap makes
+# the base only: it does not know in which order many packages can be configured, apt does. Like
+# debootstrap, apt takes what the mirror has, however old its list of files is.
 DEBOOTSTRAP = r"""
 set -e
 mount --make-rprivate / 2>/dev/null || : # no mount point
-debootstrap --foreign --variant=minbase --keyring="$KEYRING" --include="$INCLUDE" \
+debootstrap --foreign --variant=minbase --keyring="$KEYRING" --include="$BASE" \
 	"$SUITE" "$TREE" "$MIRROR"
 printf '#!/bin/sh\nexit 101\n' >"$TREE/usr/sbin/policy-rc.d"
 chmod 755 "$TREE/usr/sbin/policy-rc.d"
 chroot "$TREE" /debootstrap/debootstrap --second-stage
+cp "$KEYRING" "$TREE/etc/apt/trusted.gpg.d/"
+case $MIRROR in
+file:*)
+	place=${MIRROR#file:}
+	mkdir -p "$TREE$place"
+	mount --bind "$place" "$TREE$place" ;;
+esac
+mount -t proc proc "$TREE/proc"
+chroot "$TREE" apt-get -o Acquire::Check-Valid-Until=false -q update
+chroot "$TREE" apt-get -q install -y --no-install-recommends $PACKAGES
+umount "$TREE/proc"
 chroot "$TREE" systemctl disable $NOT_ENABLED
 chroot "$TREE" update-alternatives --set iptables /usr/sbin/iptables-legacy
 chroot "$TREE" apt-get clean
@@ -164,11 +177,11 @@ mkdir -p "$TREE/lab/repo" "$TREE/lab/build" "$TREE/lab/out" "$TREE/lab/stage"
 
 def make_debootstrap(release, build):
     mirror, signed = sources.debian_mirror()
-    say(f"debootstrap of {SUITES[release]} from {mirror}: some 200 MB, a few minutes")
+    say(f"debootstrap of {SUITES[release]} from {mirror}: some 400 MB, a few minutes")
     env = dict(APT_ENVIRONMENT, **sources.proxy_environment(mirror))
     env.update(KEYRING=sources.keyring_file(signed, CACHE / "keyring.asc"),
-               INCLUDE=",".join(packages.GUEST + packages.TREE), SUITE=SUITES[release],
-               TREE=str(build), MIRROR=mirror, NOT_ENABLED=" ".join(packages.NOT_ENABLED))
+               BASE=packages.BASE, PACKAGES=" ".join(packages.GUEST + packages.TREE),
+               SUITE=SUITES[release], TREE=str(build), MIRROR=mirror, NOT_ENABLED=" ".join(packages.NOT_ENABLED))
     # All of it ends with this process: a killed run must not write into the next one's tree.
     run_quietly(["setpriv", "--pdeathsig", "KILL", *unshare("--pid", "--fork",
                  "--kill-child", "--mount-proc"), "sh", "-c", DEBOOTSTRAP],
