@@ -4,6 +4,7 @@
 #	make install DESTDIR=	programs, plugin, manual pages, samples, units
 #	make demo		show the main job in the lab
 #	make check		all tests
+#	make soak		long scenarios of the lab (hours)
 #	make unit | lint | asan | fuzz FUZZ_TIME=seconds
 
 VERSION	= 0.1.0
@@ -135,6 +136,10 @@ lint:
 
 check:
 	$(Q)tests/check all B=$(B)
+
+# What takes too long for check: SOAK="--release 12 NAME..." for some of it.
+soak:
+	$(Q)tests/lab/lab soak $(SOAK)
 
 demo:
 	$(Q)tests/demo

@@ -27,6 +27,11 @@ def parser():
     both = commands.add_parser("check", help="all scenarios on both releases, side by side")
     both.add_argument("--no-build", action="store_true")
 
+    soak = commands.add_parser("soak", help="the long scenarios, which check leaves out")
+    soak.add_argument("--release", choices=[*RELEASES, "all"], default="all")
+    soak.add_argument("--list", action="store_true", help="only say which there are")
+    soak.add_argument("names", nargs="*", metavar="NAME|GROUP|DATAPATH|PATTERN")
+
     add_release(commands.add_parser("shell", help="a root shell in a guest with the namespaces"))
 
     execute = commands.add_parser("exec", help="one command in a guest")
@@ -50,6 +55,9 @@ def dispatch(args):
         return run.run([args.release], args.names, args.list, args.repeat, args.no_build)
     if args.command == "check":
         return run.check(args.no_build)
+    if args.command == "soak":
+        return run.run(RELEASES if args.release == "all" else [args.release], args.names, args.list,
+                       long=True)
     if args.command == "shell":
         return keep_terminal(lambda: run.shell(args.release, args.no_build))
     return run.execute(args.release, args.argv, args.network, args.no_build)
@@ -73,7 +81,7 @@ def main():
     args = parser().parse_args()
     signal.signal(signal.SIGTERM, interrupted)
     try:
-        if not (args.command == "run" and args.list):
+        if not getattr(args, "list", False):
             need_root()
         return dispatch(args)
     except LabError as error:

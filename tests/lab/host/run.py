@@ -40,15 +40,16 @@ def load_scenarios():
     return runner.lab.registry
 
 
-def select(registry, release, wanted):
-    """Names in order; a word is a name, a group, a data path or a pattern."""
+def select(registry, release, wanted, long=False):
+    """Names in order; a word is a name, a group, a data path or a pattern. Long scenarios and
+    the others are chosen apart; a whole name is taken from both."""
     here = {name: s for name, s in registry.items() if release in s.releases}
     if not wanted:
-        return list(here)
+        return [name for name, s in here.items() if s.long == long]
     chosen = set()
     for word in wanted:
-        hits = {name for name, s in here.items()
-                if word in (name, s.group, s.datapath) or fnmatch.fnmatch(name, word)}
+        hits = {name for name, s in here.items() if word == name or s.long == long and
+                (word in (s.group, s.datapath) or fnmatch.fnmatch(name, word))}
         if not hits and not any(fnmatch.fnmatch(name, word) or word in (name, s.group, s.datapath)
                                 for name, s in registry.items()):
             raise LabError(f"no scenario, group or data path is called '{word}' (see --list)")
@@ -184,9 +185,9 @@ def once_more(results, no_build):
     return settled
 
 
-def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False):
+def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False, long=False):
     registry = load_scenarios()
-    plan = {release: select(registry, release, wanted) for release in releases}
+    plan = {release: select(registry, release, wanted, long) for release in releases}
     if list_only:
         for name in dict.fromkeys(name for names in plan.values() for name in names):
             doc = (registry[name].function.__doc__ or '').strip().split('\n')[0]

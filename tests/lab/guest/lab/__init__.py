@@ -37,14 +37,15 @@ class Scenario:
     releases: tuple
     needs_build: bool
     dmesg_ok: str | None    # lines of dmesg that are expected here
+    long: bool          # only for `lab soak`, or by its own name
 
 
 def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=("12", "13"),
-             needs_build=None, dmesg_ok=None):
+             needs_build=None, dmesg_ok=None, long=False):
     """Registers a function as a scenario, once for each data path.
 
     needs_build: False for what runs without our own server; by default those with a
-    data path need it.
+    data path need it. long: takes minutes or more; only `lab soak`, or its whole name, runs it.
     """
     def register(function):
         for datapath in datapaths:
@@ -54,7 +55,7 @@ def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=(
                 raise ValueError(f"two scenarios are called {full}")
             needs = bool(datapath) if needs_build is None else needs_build
             registry[full] = Scenario(full, group, function, datapath, timeout, tuple(releases),
-                                      needs, dmesg_ok)
+                                      needs, dmesg_ok, long)
         return function
     return register
 
