@@ -23,7 +23,7 @@ if [ -z "$dump" ]; then
 	dump=$work/dump
 	# shellcheck disable=SC2086
 	${CC:-cc} -std=c11 -D_GNU_SOURCE ${CFLAGS--O1 -g} -I"$top/pptpctrl" \
-	    -I"$here" -o "$dump" "$here/dump.c" "$top/pptpctrl/conf.c" || exit 1
+	    -I"$here" -o "$dump" "$here/dump.c" "$top"/pptpctrl/conf*.c || exit 1
 fi
 case $dump in
 /*)	;;
