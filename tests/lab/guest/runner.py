@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab  # noqa: E402
-from lab import namespaces, processes  # noqa: E402
+from lab import namespaces, processes, systemd  # noqa: E402
 
 OUT = "/lab/out"
 BAD_KERNEL = re.compile(r"WARNING:|BUG:|\bOops\b|Call Trace|general protection|refcount_t|"
@@ -84,6 +84,9 @@ def own_world():
 def snapshot(where):
     """The state of the guest as a failed scenario leaves it."""
     commands = ["ps -eo pid,ppid,user,stat,lstart,args", "ls -l /dev/pts", "cat /proc/modules"]
+    if systemd.is_here():
+        commands += ["systemctl --no-pager status pptpd.service pptpd.socket",
+                     "systemctl --no-pager cat pptpd.service pptpd.socket"]
     for ns in sorted(os.listdir("/run/netns")):
         commands += [f"ip netns exec {ns} {c}" for c in
                      ("ip -s addr", "ip route", "ss -anp -tuwx", "nft list ruleset", "tc -s qdisc")]
@@ -99,8 +102,11 @@ def perform(scenario, where, answer):
     faulthandler.register(signal.SIGUSR1, open(f"{where}/hang.txt", "w"))
     verdict, world = {"verdict": "ok", "reason": ""}, None
     try:
-        own_world()
-        world = lab.Lab(scenario.datapath, where)
+        if scenario.systemd:
+            systemd.open_world()
+        else:
+            own_world()
+        world = lab.Lab(scenario.datapath, where, scenario.systemd)
         scenario.function(world)
     except lab.Skip as skip:
         verdict = {"verdict": "skipped", "reason": str(skip)}
@@ -156,7 +162,8 @@ def kill_all_but(keep):
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         left = [pid for pid in processes.pids() if pid not in keep
-                and processes.state(pid) not in ("", "Z") and not processes.is_kernel_thread(pid)]
+                and processes.state(pid) not in ("", "Z") and not processes.is_kernel_thread(pid)
+                and not systemd.keeps(pid)]
         if not left:
             return
         for pid in left:
@@ -186,6 +193,8 @@ def run_one(scenario, kmsg):
     os.close(write_end)
     verdict = wait_for(child, answer, scenario, where)
     os.close(answer)
+    if scenario.systemd:
+        systemd.close_world()
     kill_all_but(keep)
     check_kernel(kmsg, scenario, where, verdict)
     os.sync()
@@ -248,7 +257,8 @@ def main():
     with open(f"{OUT}/job.json") as handle:
         job = json.load(handle)
     events = Events()
-    events.send("booted", kernel=os.uname().release, uptime=float(open("/proc/uptime").read().split()[0]))
+    events.send("booted", kernel=os.uname().release, init="systemd " * systemd.is_here(),
+                uptime=float(open("/proc/uptime").read().split()[0]))
     if job["do"] == "scenarios":
         run_scenarios(job["names"], events, job.get("repeat", 1))
     elif job["do"] == "exec":

@@ -37,6 +37,7 @@ def parser():
     execute = commands.add_parser("exec", help="one command in a guest")
     add_release(execute)
     execute.add_argument("--network", action="store_true", help="build the namespaces first")
+    execute.add_argument("--systemd", action="store_true", help="in a guest whose first process that is")
     execute.add_argument("argv", nargs="+", metavar="-- COMMAND")
     return top
 
@@ -60,7 +61,7 @@ def dispatch(args):
                        long=True)
     if args.command == "shell":
         return keep_terminal(lambda: run.shell(args.release, args.no_build))
-    return run.execute(args.release, args.argv, args.network, args.no_build)
+    return run.execute(args.release, args.argv, args.network, args.systemd, args.no_build)
 
 
 def keep_terminal(action):

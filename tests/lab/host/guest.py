@@ -94,6 +94,8 @@ class Guest:
             inside["LAB_STAGE"] = ""
         words = [KERNEL_LINE, f"init={init}", "con0=" + ("fd:0,fd:1" if self.terminal else "null,fd:1")]
         words += [f"{name}={value}" for name, value in inside.items()]
+        if self.job.get("systemd"):
+            words += ["LAB_INIT=systemd"]
         if self.terminal:
             words += ["LAB_CONSOLE=tty", f"TERM={os.environ.get('TERM', 'linux')}"]
         if any(" " in str(value) for value in inside.values()):

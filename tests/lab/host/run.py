@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fnmatch
+import functools
 import shutil
 import signal
 import sys
@@ -32,6 +33,7 @@ class Result:
     log: object
 
 
+@functools.cache
 def load_scenarios():
     """All scenarios by name. They are made for the guest, but importing them is harmless."""
     sys.path.insert(0, str(LAB / "guest"))
@@ -82,27 +84,31 @@ class Progress:
 
 
 def run_release(release, names, progress, repeat, no_build):
-    """Results of all the names. A guest that hangs is replaced for the rest of them."""
+    """Results of all the names. A guest that hangs is replaced for the rest of them. Scenarios
+    for systemd have a guest of their own."""
     stage = None if no_build else build(release)
     if stage is None:
         say(f"Debian {release}: nothing built, so only what needs no build runs")
-    results, left = [], list(names)
+    results, registry = [], load_scenarios()
     with locked(OUT / release / ".lock", what=f"another run on Debian {release}"):
-        while left:
-            results += one_boot(release, left, stage, progress, repeat)
+        for systemd in False, True:
+            left = [name for name in names if registry[name].systemd == systemd]
+            while left:
+                results += one_boot(release, left, stage, progress, repeat, systemd)
     return results
 
 
-def one_boot(release, left, stage, progress, repeat):
+def one_boot(release, left, stage, progress, repeat, systemd):
     """Works on the list until it is empty or the guest is lost; takes off it what is done."""
     results, current, patience = [], None, BOOT_PATIENCE
-    job = {"do": "scenarios", "names": list(left), "repeat": repeat}
+    job = {"do": "scenarios", "names": list(left), "repeat": repeat, "systemd": systemd}
     with Guest(release, job, stage) as guest:
         lost = None
         try:
             for event in guest.follow(lambda: patience):
                 if event["event"] == "booted":
-                    say(f"Debian {release}: kernel {event['kernel']}, up after {event['uptime']:.1f} s")
+                    say(f"Debian {release}: kernel {event['kernel']}, {event['init']}"
+                        f"up after {event['uptime']:.1f} s")
                 elif event["event"] == "start":
                     current, patience = event["name"], event["timeout"] + EXTRA_PATIENCE
                 elif event["event"] == "end":
@@ -223,11 +229,11 @@ def check(no_build=False):
     return run(list(RELEASES), [], no_build=no_build, again=True)
 
 
-def execute(release, command, network, no_build):
+def execute(release, command, network, systemd, no_build):
     """One command in a guest; its output and its status become ours."""
     make_ready([release])
     status = None
-    job = {"do": "exec", "command": command, "network": network}
+    job = {"do": "exec", "command": command, "network": network, "systemd": systemd}
     with Guest(release, job, None if no_build else build(release)) as guest:
         for event in guest.follow(lambda: float("inf")):
             if event["event"] == "output":

@@ -10,13 +10,14 @@ import dataclasses
 import os
 import time
 
-from . import leftovers, processes, traffic, wire
+from . import leftovers, processes, systemd, traffic, wire
 from .client import Client
 from .errors import LabError, Skip
-from .logs import Log, ProgramLog, Syslog
+from .logs import Journal, Log, ProgramLog, Syslog
 from .namespaces import Net, enter, inside, ip, popen, run, SERVER
 from .processes import poll
 from .server import Server
+from .service import Service
 from .traffic import gre, inject, parse_gre
 from .wire import Wire
 
@@ -38,14 +39,16 @@ class Scenario:
     needs_build: bool
     dmesg_ok: str | None    # lines of dmesg that are expected here
     long: bool          # only for `lab soak`, or by its own name
+    systemd: bool       # in a guest whose first process is systemd
 
 
 def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=("12", "13"),
-             needs_build=None, dmesg_ok=None, long=False):
+             needs_build=None, dmesg_ok=None, long=False, systemd=False):
     """Registers a function as a scenario, once for each data path.
 
     needs_build: False for what runs without our own server; by default those with a
     data path need it. long: takes minutes or more; only `lab soak`, or its whole name, runs it.
+    systemd: in a guest whose first process is systemd; see lab.service().
     """
     def register(function):
         for datapath in datapaths:
@@ -53,9 +56,9 @@ def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=(
             full = f"{datapath or group}/{short}"
             if full in registry:
                 raise ValueError(f"two scenarios are called {full}")
-            needs = bool(datapath) if needs_build is None else needs_build
+            needs = bool(datapath or systemd) if needs_build is None else needs_build
             registry[full] = Scenario(full, group, function, datapath, timeout, tuple(releases),
-                                      needs, dmesg_ok, long)
+                                      needs, dmesg_ok, long, systemd)
         return function
     return register
 
@@ -63,16 +66,16 @@ def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=(
 class Lab:
     """One scenario's world."""
 
-    def __init__(self, datapath=None, out=OUT):
-        self.datapath = datapath
+    def __init__(self, datapath=None, out=OUT, systemd=False):
+        self.datapath, self.systemd = datapath, systemd
         self.out = out
         self.started = time.monotonic()
         self.servers, self.clients, self.captures = [], [], []
         self.notes = []
         self.steps = open(os.path.join(out, "scenario.log"), "a")
-        self.syslog = Syslog(self.file("syslog.log"))
+        self.syslog = (Journal if systemd else Syslog)(self.file("syslog.log"))
         self.baseline = leftovers.Baseline()
-        self.net = Net()
+        self.net = Net(at_home="srv" if systemd else None)
 
     def file(self, name):
         """Path for a file that is copied out with the logs; never the same one twice."""
@@ -103,6 +106,14 @@ class Lab:
         self.servers.append(server)
         self.say(f"server ({server.pptpd}) in {server.ns}")
         return server.start() if start else server
+
+    def service(self, start=True, **how):
+        """The server as pptpd.service; only in scenarios with systemd. See Service."""
+        how.setdefault("datapath", self.datapath)
+        service = Service(self, **how)
+        self.servers.append(service)
+        self.say("pptpd.service")
+        return service.start() if start else service
 
     def client(self, ns=None, user="alice", password="wonder", start=True, up=False, **how):
         """A started Client, in a new namespace unless one is given. up: wait until it is."""

@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 
@@ -20,6 +22,7 @@ class Line:
     pid: int
     text: str
     priority: int = 6   # syslog level, 0-7
+    fields: dict = None # of the journal
 
     def __str__(self):
         return f"{self.time:10.3f} {self.ident}[{self.pid}]: {self.text}"
@@ -124,3 +127,40 @@ class Syslog(Log):
     def is_servers(self, line):
         """Both ends run in one guest: leaves out what clients' pppd and pptp say."""
         return line.pid not in self.client_pids and line.ident != "pptp"
+
+
+class Journal(Log):
+    """The same of a guest with systemd: all that reaches its journal, with the fields."""
+
+    is_servers = Syslog.is_servers
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.client_pids = set()
+        self.process = subprocess.Popen(
+            ["journalctl", "--follow", "--lines=0", "--output=json", "--all"],
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        threading.Thread(target=self.read, daemon=True).start()
+        self.wait_for_reader()
+
+    def wait_for_reader(self):
+        """journalctl says nothing when it has begun: it has when it repeats what we say."""
+        for number in range(600):
+            with contextlib.suppress(LabError):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                    sock.sendto(f"<14>lab: {number}".encode(), Syslog.SOCKET)
+                self.wait(r"lab\[\d*\]: \d", 0.3)
+                return
+        raise LabError("the journal cannot be read")
+
+    def read(self):
+        for raw in self.process.stdout:
+            fields = json.loads(raw)
+            text = fields.get("MESSAGE") or ""
+            if not isinstance(text, str):       # bytes that are no UTF-8
+                text = bytes(text).decode(errors="replace")
+            pid = fields.get("SYSLOG_PID") or fields.get("_PID") or 0
+            self.add(Line(int(fields["__MONOTONIC_TIMESTAMP"]) / 1e6,
+                          fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or "?", int(pid),
+                          text, int(fields.get("PRIORITY") or 6), fields))
+        self.end()

@@ -119,9 +119,11 @@ RULES = {
 
 
 class Net:
-    """The lab's network. srv and the router are there from the start."""
+    """The lab's network. srv and the router are there from the start. at_home: this namespace
+    is the guest's first one, in which systemd and what it starts live."""
 
-    def __init__(self):
+    def __init__(self, at_home=None):
+        self.at_home = at_home
         self.addresses = {}     # namespace -> its address
         self.clients = 0
         self.inner_clients = 0
@@ -131,7 +133,10 @@ class Net:
         self.leg("srv", "net", SERVER)
 
     def namespace(self, name, forward=False):
-        ip(None, f"netns add {name}")
+        if name == self.at_home:
+            ip(None, f"netns attach {name} 1")
+        else:
+            ip(None, f"netns add {name}")
         ip(name, "link set lo up")
         with inside(name):
             set_sysctl("ipv4/ip_forward", "1" if forward else "0")
