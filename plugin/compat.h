@@ -23,6 +23,10 @@
 #include <pppd/ipcp.h>
 #include <pppd/mppe.h>
 
+#ifndef PPP_EAP
+#define PPP_EAP		0xc227	/* 2.5 keeps it in a header of its own */
+#endif
+
 #ifdef PPPD_VERSION
 
 #include <pppd/chap.h>
@@ -35,6 +39,7 @@ extern int inspeed;
 extern bool demand;
 extern bool auth_required;
 extern int auth_ip_addr(int unit, uint32_t addr);
+extern void print_string(char *p, int len, printer_func printer, void *arg);
 
 #else
 

@@ -19,9 +19,6 @@
 #include "plugin.h"
 #include "event.h"
 
-#ifndef PPP_EAP
-#define PPP_EAP		0xc227	/* 2.5 keeps it in a header of its own */
-#endif
 
 static int event_fd = -1;
 

@@ -93,4 +93,5 @@ plugin_init(void)
 {
 	ppp_add_options(options);
 	pptp_events_init();
+	pptp_hush();
 }

@@ -40,6 +40,10 @@ void pptp_tune_options(void);	/* struct channel: check_options */
  */
 const option_t *pptp_option_find(const struct protent *p, const char *name);
 
+/* hush.c: from now on pppd's debug option shows no challenge or response. */
+
+void pptp_hush(void);
+
 /* ttyopts.c: the options of pppd's tty channel, accepted and ignored. */
 
 extern option_t pptp_tty_options[];

@@ -19,6 +19,7 @@
 #define START_PLACE_MS	10000u	/* a slow login keeps its place so long */
 #define PUMP_MS		1000u
 #define SESSION_LINE	256
+#define PPPD_AUTH_FAILED 11	/* pppd(8), exit status */
 
 enum id_state { ID_FREE, ID_USED, ID_RESTING };
 
@@ -450,6 +451,28 @@ end_text(const struct session *s, const struct call *call, char *buf,
 		snprintf(buf, size, "%s", call_end_text(call->end));
 }
 
+/* The line that log watchers such as fail2ban read: its form never changes,
+ * and what the peer chose stands last. */
+static void
+log_auth_failed(const struct session *s, const char *reason)
+{
+	char ip[INET_ADDRSTRLEN], name[LOG_ESCAPED_MAX(sizeof(s->user))];
+
+	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
+	log_warn("auth failed peer=%s reason=%s user=\"%s\"", ip, reason,
+	    log_escape(name, sizeof(name), s->user));
+}
+
+/* pppd says that the client did not prove a name; once per call. */
+static void
+auth_failed(struct session *s)
+{
+	if (s->auth_failed)
+		return;
+	s->auth_failed = true;
+	log_auth_failed(s, s->user[0] ? "credentials" : "no-method");
+}
+
 static void
 log_refused(const struct session *s, const char *ip)
 {
@@ -616,6 +639,8 @@ plugin_event(struct session *s, const struct ev *ev)
 		/* A name that was only claimed comes with a failure. */
 		if (!s->user[0] && ev->name[0])
 			memcpy(s->user, ev->name, sizeof(s->user));
+		if (ev->value == PPPD_AUTH_FAILED)
+			auth_failed(s);
 		/* Nobody will answer pppd's Terminate-Request. */
 		if (ev->value == 15)
 			s->flow.client_gone = true;
@@ -636,6 +661,9 @@ exited(struct session *s, const struct rep *rep)
 
 	s->exited = *rep;
 	s->has_exited = true;
+	if (reason_status(rep->wait_status, rep->plugin_status) ==
+	    PPPD_AUTH_FAILED && why == CALL_END_PPPD && !s->was_up)
+		auth_failed(s);
 	/* Late frames must find nobody. */
 	if (s->worker->relay)
 		relay_detach(s->worker->relay, &s->flow);

@@ -40,6 +40,7 @@ struct session {
 	char ifname[16];
 	char user[256];		/* claimed or proven name */
 	bool user_proven;
+	bool auth_failed;	/* its line is written */
 	/* of the end */
 	struct rep exited;
 	bool has_exited;

@@ -755,6 +755,10 @@ warn_weak(uint32_t flags, const struct conf *conf)
 	uint32_t weak = flags & (EV_F_AUTH_PAP | EV_F_AUTH_CHAP_MD5 |
 	    EV_F_AUTH_MSCHAP);
 
+	if (flags & EV_F_AUTH_MSCHAPV2)
+		log_warn("MGR: MS-CHAPv2, the best login that PPTP has, is "
+		    "broken since 2012: whoever records one can compute its "
+		    "key and read the call; see pptpd(8)");
 	if (!(flags & EV_F_AUTH_REQUIRED))
 		log_warn("MGR: %s lets clients in without a password: add "
 		    "require-mschap-v2", file);

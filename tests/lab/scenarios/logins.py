@@ -48,30 +48,64 @@ def failed(server, lab, client, user):
     return reason
 
 
+WRONG = "authentication failed: wrong password or unknown user"
+NO_MPPE = "the client refused the encryption (MPPE) that the options file requires"
+NO_METHOD = "authentication failed: the client offers no method that the options file allows"
+
+# What stands for log watchers behind "auth failed peer=ADDRESS ".
+AUTH_FAILED = {(WRONG, "bob"): ['reason=credentials user="bob"'],
+               (WRONG, "mallory"): ['reason=credentials user="mallory"'],
+               (NO_MPPE, "bob"): [],
+               (NO_METHOD, None): ['reason=no-method user=""']}
+
+
 @scenario(datapaths=DATAPATHS)
 def refused(lab):
     """Wrong password, unknown user, no MPPE, MS-CHAPv1 only: the reason; a neighbour stays up."""
     server = lab.server(users={"alice": "wonder", "bob": "builder"})
     neighbour = Neighbour(lab, server)
-    wrong = "authentication failed: wrong password or unknown user"
     cases = [
-        (wrong, "bob", lab.client(user="bob", password="guess")),
-        (wrong, "mallory", lab.client(user="mallory")),
-        ("the client refused the encryption (MPPE) that the options file requires", "bob",
+        (WRONG, "bob", lab.client(user="bob", password="guess")),
+        (WRONG, "mallory", lab.client(user="mallory")),
+        (NO_MPPE, "bob",
          lab.client(user="bob", password="builder", options=without("require-mppe-128"),
                     more=["nomppe"])),
-        ("authentication failed: the client offers no method that the options file allows", None,
+        (NO_METHOD, None,
          lab.client(user="bob", password="builder", options=without("refuse-mschap"),
                     more=["refuse-mschap-v2"])),
     ]
     for expected, user, client in cases:
         reason = failed(server, lab, client, user)
+        address = re.escape(lab.net.addresses[client.ns])
+        said = server.find_log(rf": auth failed peer={address} ")
+        lab.expect([line.text.split(" ", 3)[3] for line in said] == AUTH_FAILED[expected, user],
+                   f"{[line.text for line in said]}")
         lab.expect(reason == expected, f"\"{reason}\" instead of \"{expected}\"")
         lab.expect(client.wait_exit() != 0, f"the pppd of {client.ns} ended well")
         lab.expect(client.address is None, f"{client.ns} got {client.address}")
     poll(lambda: len(server.calls()) == 1, "only the neighbour is left")
     neighbour.expect_untouched()
     neighbour.stop()
+
+
+@scenario(group="login", needs_build=True)
+def no_secrets_in_log(lab):
+    """With debug here and in pppd no challenge and no response is logged; names are escaped."""
+    server = lab.server(datapath="auto", debug=True)
+    call = lab.client(up=True)
+    server.wait_log(r"rcvd \[CHAP Response id=0x[0-9a-f]+ <hidden>, name = \"alice\"\]")
+    secret = call.said(r"sent \[CHAP Response id=0x[0-9a-f]+ <([0-9a-f]{64,})>")
+    challenge = call.said(r"rcvd \[CHAP Challenge id=0x[0-9a-f]+ <([0-9a-f]{32})>")
+    lab.expect(secret and challenge, "the client's own log does not show what is to be looked for")
+    call.stop()
+    rude = 'x" peer=1.2.3.4 user="root'
+    lab.client(user=rude, password="no").wait_exit()
+    line = server.wait_log(r": auth failed ").text
+    quoted = rude.replace('"', r"\x22")
+    lab.expect(line.endswith(f' reason=credentials user="{quoted}"'), line)
+    shown = [str(line) for line in server.find_log(f"{secret[:16]}|{challenge[:16]}|S=[0-9A-F]{{40}}")]
+    lab.expect(not shown, f"the log shows {shown}")
+    lab.expect_clean()
 
 
 @scenario(datapaths=DATAPATHS)
