@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cli/firewall.h"
 #include "conf.h"
 #include "log.h"
 #include "plugin/event.h"
@@ -19,6 +20,7 @@
 
 #define SECRETS		"/etc/ppp/chap-secrets"
 #define SECRETS_LINE	1024
+#define RULES_MAX	(256u * 1024u)
 
 /* What was found so far. */
 struct verdict {
@@ -102,8 +104,9 @@ print_conf(const struct conf *conf)
 		print_addresses("remoteip", conf->remote, conf->n_remote);
 	}
 	printf("datapath %s\n", conf_datapath_name(conf->datapath));
-	printf("stimeout %u\npidfile %s\nspeed %s\n", conf->stimeout,
-	    conf->pidfile, conf->speed);
+	printf("stimeout %u\npidfile %s\n", conf->stimeout, conf->pidfile);
+	if (conf->src_speed != CONF_FROM_DEFAULT)
+		printf("speed %s\n", conf->speed);
 	printf("%s%s%s\n", conf->debug ? "debug\n" : "",
 	    conf->noipparam ? "noipparam\n" : "",
 	    conf->logwtmp ? "logwtmp\n" : "");
@@ -115,6 +118,7 @@ static void
 check_machine(struct verdict *v, const struct conf *conf)
 {
 	struct tunnel t = TUNNEL_INIT;
+	struct utsname kernel;
 	enum conf_datapath path;
 	char why[1024];
 	uint32_t flags;
@@ -125,6 +129,8 @@ check_machine(struct verdict *v, const struct conf *conf)
 		    "pppd and secrets were not looked at");
 		return;
 	}
+	if (uname(&kernel) == 0)
+		say(v, CONF_NOTICE, "kernel %s", kernel.release);
 	if (access(conf->ppp, X_OK) < 0) {
 		say(v, CONF_ERROR, "PPP binary %s not executable: %s",
 		    conf->ppp, strerror(errno));
@@ -157,6 +163,9 @@ check_machine(struct verdict *v, const struct conf *conf)
 			    "in without encryption (require-mppe-128)");
 		else if (probe_mppe(why) < 0)
 			say(v, CONF_ERROR, "%s", why);
+		else
+			say(v, CONF_NOTICE, "the kernel has MPPE, and the "
+			    "options require it");
 	}
 	close(channel);
 	if (other >= 0)
@@ -176,12 +185,112 @@ check_forwarding(struct verdict *v)
 		say(v, CONF_WARNING, "net.ipv4.ip_forward is 0: clients reach "
 		    "this host only; if they are to reach others, set it to 1 "
 		    "in /etc/sysctl.d");
-	say(v, CONF_NOTICE, "a firewall must let in TCP port 1723 and IP "
-	    "protocol 47 (GRE), and everything on lo");
+}
+
+/* --- the packet filter -------------------------------------------------- */
+
+/* What command prints, or NULL when there is no such program; to be freed. */
+static char *
+output_of(const char *program, const char *command)
+{
+	char *text;
+	size_t n;
+	FILE *f;
+
+	if (access(program, X_OK) < 0)
+		return NULL;
+	text = malloc(RULES_MAX);
+	f = text ? popen(command, "re") : NULL;
+	if (!f) {
+		free(text);
+		return NULL;
+	}
+	n = fread(text, 1, RULES_MAX - 1, f);
+	text[n] = '\0';
+	/* The rest is read away: the program must not die of SIGPIPE. */
+	while (fgetc(f) != EOF)
+		;
+	pclose(f);
+	return text;
+}
+
+static void
+say_dropped(struct verdict *v, const char *program, enum fw_packet packet,
+    const char *rule)
+{
+	say(v, CONF_WARNING, "the firewall seems to drop %s (%s: %s): let in "
+	    "TCP port 1723 and IP protocol 47 (GRE)",
+	    packet == FW_GRE ? "GRE, so that clients connect and then time "
+	    "out" : "TCP port 1723", program, rule);
+}
+
+/* GRE that only conntrack's PPTP helper lets in. */
+static void
+say_related(struct verdict *v, const char *save)
+{
+	if (access("/sys/module/nf_conntrack_pptp", F_OK) == 0 &&
+	    strstr(save, "--helper pptp") != NULL)
+		return;
+	say(v, CONF_WARNING, "the firewall lets in GRE only as RELATED to a "
+	    "control connection, and conntrack's PPTP helper is not at work: "
+	    "accept IP protocol 47, or load module nf_conntrack_pptp and add "
+	    "iptables -t raw -A PREROUTING -p tcp --dport 1723 -j CT "
+	    "--helper pptp");
+}
+
+static void
+check_iptables(struct verdict *v, const char *program, const char *command)
+{
+	char *save = output_of(program, command);
+	char rule[FW_RULE_MAX];
+	int related = 0;
+
+	if (!save)
+		return;
+	for (int p = FW_CONTROL; p <= FW_GRE; p++) {
+		if (fw_iptables(save, (enum fw_packet)p, rule, &related) !=
+		    FW_DROPS)
+			continue;
+		if (p == FW_GRE && related)
+			say_related(v, save);
+		else
+			say_dropped(v, program, (enum fw_packet)p, rule);
+	}
+	free(save);
+}
+
+static void
+check_nft(struct verdict *v)
+{
+	static const char program[] = "/usr/sbin/nft";
+	char *set = output_of(program, "/usr/sbin/nft list ruleset "
+	    "2>/dev/null");
+	char rule[FW_RULE_MAX];
+
+	if (!set)
+		return;
+	for (int p = FW_CONTROL; p <= FW_GRE; p++)
+		if (fw_nft(set, (enum fw_packet)p, rule) == FW_DROPS)
+			say_dropped(v, program, (enum fw_packet)p, rule);
+	free(set);
+}
+
+/* nft shows what iptables-nft made as well: ask iptables for its own only. */
+static void
+check_firewall(struct verdict *v)
+{
+	check_iptables(v, "/usr/sbin/iptables-legacy-save",
+	    "/usr/sbin/iptables-legacy-save 2>/dev/null");
+	if (access("/usr/sbin/nft", X_OK) == 0)
+		check_nft(v);
+	else
+		check_iptables(v, "/usr/sbin/iptables-nft-save",
+		    "/usr/sbin/iptables-nft-save 2>/dev/null");
 }
 
 /* --- secrets ------------------------------------------------------------ */
 
+/* Passwords that others may read. */
 static void
 check_mode(struct verdict *v, const char *path)
 {
@@ -210,29 +319,53 @@ in_pool(const struct conf *conf, struct in_addr addr)
 	return false;
 }
 
-/* The fourth word of a line of secrets: one plain address is that user's. */
+/* One word of a file of pppd: quotes of either kind and backslashes as pppd
+ * reads them.  Cuts it out of *line; NULL at the end or a comment. */
+static char *
+secrets_word(char **line)
+{
+	char *in = *line + strspn(*line, " \t\r\n"), *word = in, *out = in;
+	char quote = '\0';
+
+	if (*in == '\0' || *in == '#')
+		return NULL;
+	for (; *in != '\0' && (quote || !strchr(" \t\r\n", *in)); in++) {
+		if (quote ? *in == quote : *in == '"' || *in == '\'') {
+			quote = quote ? '\0' : *in;
+			continue;
+		}
+		if (*in == '\\' && in[1] != '\0')
+			in++;
+		*out++ = *in;
+	}
+	*line = *in != '\0' ? in + 1 : in;
+	*out = '\0';
+	return word;
+}
+
+/* User, server, password, then addresses: each plain one is that user's. */
 static void
 check_secret_line(struct verdict *v, const struct conf *conf, char *line,
     unsigned number)
 {
-	char *word[4], *save, *at = line;
-	char user[LOG_ESCAPED_MAX(64)];
+	char *user = secrets_word(&line), *word;
+	char shown[LOG_ESCAPED_MAX(64)];
 	struct in_addr addr;
-	int n = 0;
 
-	while (n < 4 && (word[n] = strtok_r(at, " \t\r\n", &save))) {
-		at = NULL;
-		if (word[n][0] == '#')
-			return;
-		n++;
-	}
-	if (n == 4 && inet_pton(AF_INET, word[3], &addr) == 1 &&
-	    in_pool(conf, addr))
+	if (!user || !secrets_word(&line) || !secrets_word(&line))
+		return;
+	while ((word = secrets_word(&line)) != NULL) {
+		if (strcmp(word, "--") == 0)
+			return;		/* options follow */
+		if (inet_pton(AF_INET, word, &addr) != 1 ||
+		    !in_pool(conf, addr))
+			continue;
 		say(v, CONF_WARNING, "%s line %u: %s is the address of user "
 		    "%s and in remoteip as well: take it out of remoteip, or "
 		    "another client may have it when that user comes",
-		    SECRETS, number, word[3],
-		    log_escape(user, sizeof(user), word[0]));
+		    SECRETS, number, word,
+		    log_escape(shown, sizeof(shown), user));
+	}
 }
 
 static void
@@ -269,6 +402,8 @@ check_run(int argc, char **argv)
 		if (geteuid() == 0)
 			check_secrets(&v, &conf);
 		check_forwarding(&v);
+		if (geteuid() == 0)
+			check_firewall(&v);
 	}
 	conf_free(&conf);
 	printf("%u error%s, %u warning%s\n", v.errors,
