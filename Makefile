@@ -22,6 +22,9 @@ tmpfilesdir	= $(prefix)/lib/tmpfiles.d
 modulesdir	= $(prefix)/lib/modules-load.d
 exampledir	= $(prefix)/share/doc/pptpctrl/examples
 
+# Options files may name PoPToP's plugin; ours has its options.
+LOGWTMP		= $(prefix)/lib/pptpd/pptpd-logwtmp.so
+
 PKG	= libsystemd libseccomp libcap-ng json-c
 
 # pppd 2.5 has a pkg-config file, 2.4 only its headers.  PPPD_INCLUDE names
@@ -153,6 +156,7 @@ INSTALL	= install
 # their places: an administrator's files are never touched.
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(PPPD_PLUGINDIR) \
+	    $(DESTDIR)$(dir $(LOGWTMP)) \
 	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 \
 	    $(DESTDIR)$(sysconfdir)/ppp $(DESTDIR)$(unitdir) \
 	    $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) \
@@ -160,6 +164,7 @@ install: all
 	$(INSTALL) -m 0755 $(B)/pptpctrl.bin $(DESTDIR)$(sbindir)/pptpctrl
 	ln -sf pptpctrl $(DESTDIR)$(sbindir)/pptpd
 	$(INSTALL) -m 0644 $(B)/pptpctrl.so $(DESTDIR)$(PPPD_PLUGINDIR)/
+	ln -sf $(PPPD_PLUGINDIR)/pptpctrl.so $(DESTDIR)$(LOGWTMP)
 	$(INSTALL) -m 0644 $(wildcard etc/*.5) $(DESTDIR)$(mandir)/man5/
 	$(INSTALL) -m 0644 $(wildcard etc/*.8) $(DESTDIR)$(mandir)/man8/
 	$(INSTALL) -m 0644 etc/pptpd.conf etc/options.pptpd \
@@ -178,7 +183,7 @@ install: all
 # Configuration stays, as with any package that is removed.
 uninstall:
 	rm -f $(DESTDIR)$(sbindir)/pptpctrl $(DESTDIR)$(sbindir)/pptpd \
-	    $(DESTDIR)$(PPPD_PLUGINDIR)/pptpctrl.so \
+	    $(DESTDIR)$(PPPD_PLUGINDIR)/pptpctrl.so $(DESTDIR)$(LOGWTMP) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man5/%,$(wildcard etc/*.5)) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man8/%,$(wildcard etc/*.8)) \
 	    $(DESTDIR)$(unitdir)/pptpd.socket $(DESTDIR)$(unitdir)/pptpd.service \
@@ -186,6 +191,7 @@ uninstall:
 	    $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf \
 	    $(DESTDIR)$(modulesdir)/pptpctrl.conf
 	rm -rf $(DESTDIR)$(exampledir)
+	-rmdir $(DESTDIR)$(dir $(LOGWTMP)) 2>/dev/null
 
 clean:
 	rm -rf $(B)

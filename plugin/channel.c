@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ppp-ioctl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -90,6 +91,8 @@ pptp_channel_is_tty(void)
 static int
 channel_connect(void)
 {
+	char speed[12];
+
 	if (channel_fd < 0) {
 		error("The PPTP call is over; it cannot be reopened");
 		return -1;
@@ -99,8 +102,10 @@ channel_connect(void)
 		return -1;
 	}
 	listen_time = LISTEN_MS;
-	/* The tty channel would take it from the terminal. */
+	/* As the tty channel does, which would ask the terminal. */
 	baud_rate = inspeed;
+	snprintf(speed, sizeof(speed), "%d", baud_rate);
+	ppp_script_setenv("SPEED", speed, 0);
 	return channel_fd;
 }
 

@@ -37,6 +37,7 @@ extern int listen_time;
 extern int baud_rate;
 extern int inspeed;
 extern bool demand;
+extern bool dryrun;
 extern bool auth_required;
 extern int auth_ip_addr(int unit, uint32_t addr);
 extern void print_string(char *p, int len, printer_func printer, void *arg);
@@ -74,8 +75,10 @@ ppp_add_notify(int which, notify_func func, void *ctx)
 #define ppp_option_error	option_error
 #define ppp_generic_establish	generic_establish_ppp
 #define ppp_generic_disestablish generic_disestablish_ppp
+#define ppp_safe_fork		safe_fork
 #define ppp_timeout		timeout
-#define ppp_script_setenv	script_setenv
+#define ppp_script_setenv(name, value, key) \
+	script_setenv((name), (char *)(value), (key))
 #define ppp_get_mtu		netif_get_mtu
 
 #define ppp_status()		((int)status)

@@ -54,6 +54,8 @@ enum ev_auth {
 #define EV_F_AUTH_EAP		0x1000u
 #define EV_F_IPV6		0x2000u	/* IPV6CP is not disabled */
 #define EV_F_ECHO		0x4000u	/* LCP echo requests are on */
+#define EV_F_WTMP		0x8000u	/* login records can be written; only
+					 * in EV_CONFIG of a dryrun */
 
 struct ev {
 	uint32_t version;	/* EV_VERSION */

@@ -433,6 +433,7 @@ report_up(void *ctx, int arg)
 	ip_is_up = 1;
 	ip_up_at = now_ms();
 	send_event(&e);
+	pptp_wtmp_login(e.ifname, e.name);
 }
 
 static void
@@ -449,6 +450,7 @@ report_down(void *ctx, int arg)
 	strlcpy(e.ifname, ppp_ifname(), sizeof(e.ifname));
 	pptp_ifstats(e.ifname, &e.rx_bytes, &e.tx_bytes);
 	send_event(&e);
+	pptp_wtmp_logout(e.ifname);
 }
 
 /*
@@ -533,6 +535,9 @@ pptp_events_options_done(void)
 {
 	struct ev e = { .type = EV_CONFIG, .flags = wanted_flags() };
 
+	/* Only where nothing stays in memory for it. */
+	if (dryrun && pptp_wtmp_possible())
+		e.flags |= EV_F_WTMP;
 	addr_given = ipcp_wantoptions[0].hisaddr;
 	send_event(&e);
 }

@@ -6,6 +6,11 @@
  *	pptp_client IP	the client's outer address
  *	pptp_sock FD	the channel (channel.c)
  *	pptp_event FD	where to report (events.c); optional
+ *
+ * and those of PoPToP's plugin for login records (wtmp.c):
+ *
+ *	pptpd-original-ip IP		write them, with this address
+ *	pptpd-logwtmp-strip-domain	without DOMAIN\ before the user's name
  */
 #include <arpa/inet.h>
 
@@ -73,6 +78,14 @@ set_event(char **argv)
 	return 1;
 }
 
+static int
+set_strip(char **argv)
+{
+	(void)argv;
+	pptp_wtmp_strip = 1;
+	return 1;
+}
+
 #define OPT_OURS	(OPT_INITONLY | OPT_PRIV | OPT_STATIC | OPT_A2STRVAL)
 
 static option_t options[] = {
@@ -85,12 +98,28 @@ static option_t options[] = {
 	{ .name = "pptp_event", .type = o_special, .addr = (void *)set_event,
 	  .description = "Descriptor to report events on",
 	  .flags = OPT_OURS, .addr2 = event_str },
+	{ .name = "pptpd-original-ip", .type = o_string,
+	  .addr = pptp_wtmp_host, .description = "Write login records, with "
+	      "this address of the client",
+	  .flags = OPT_STATIC, .upper_limit = sizeof(pptp_wtmp_host) },
+	{ .name = "pptpd-logwtmp-strip-domain", .type = o_special_noarg,
+	  .addr = (void *)set_strip,
+	  .description = "Login records without the domain" },
 	{ .name = NULL }
 };
 
+/*
+ * Comes again when an options file names the plugin too, by this name or as
+ * PoPToP's, which is a link to it: same file, same handle, one copy.
+ */
 void
 plugin_init(void)
 {
+	static int loaded;
+
+	if (loaded)
+		return;
+	loaded = 1;
 	ppp_add_options(options);
 	pptp_events_init();
 	pptp_hush();

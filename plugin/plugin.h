@@ -76,6 +76,21 @@ void pptp_events_init(void);	/* register the notifiers */
 /* Byte counters of a network interface, 64 bit in every version of pppd. */
 int pptp_ifstats(const char *name, uint64_t *ret_rx, uint64_t *ret_tx);
 
+/* wtmp.c: login records, when pptp_wtmp_host is set. */
+
+#define PPTP_WTMP_HOST_MAX	64
+
+/* Values of the options pptpd-original-ip and pptpd-logwtmp-strip-domain. */
+extern char pptp_wtmp_host[PPTP_WTMP_HOST_MAX];
+extern int pptp_wtmp_strip;
+
+/* Is there anything that login records can be written to? */
+int pptp_wtmp_possible(void);
+
+/* The user is on interface tty, or gone.  Neither waits for anything. */
+void pptp_wtmp_login(const char *tty, const char *name);
+void pptp_wtmp_logout(const char *tty);
+
 #pragma GCC visibility pop
 
 #endif

@@ -44,6 +44,9 @@ pptp_tune_names(void)
 		if (*ppp_get_remote_number() == '\0')
 			ppp_set_remote_number(client);
 	}
+	/* pppd 2.5.2 and later do it themselves. */
+	if (*ppp_get_remote_number() != '\0')
+		ppp_script_setenv("REMOTENUMBER", ppp_get_remote_number(), 0);
 	ppp_set_devnam(name);
 	ppp_set_pppdevnam(name);
 }

@@ -54,9 +54,7 @@ const struct conf_kw conf_keywords[] = {
 	    .def = DEFAULT_LOCAL,
 	    .arg = "LIST", .doc = "addresses of the server's ends" },
 	{ .name = "logwtmp", .opt = 'w', .type = KW_FLAG, AT(logwtmp),
-	    .doc = "accepted, does nothing yet: no wtmp records",
-	    .gone = "no records are written to wtmp; the log has a line for "
-	    "each call and \"pptpctrl list\" shows who is here" },
+	    .doc = "write login records, for last" },
 	{ .name = "noipparam", .opt = 'i', .type = KW_FLAG, AT(noipparam),
 	    .doc = "do not give the client's address to pppd's scripts" },
 	{ .name = "option", .opt = 'o', .type = KW_PATH, AT(option),

@@ -18,6 +18,7 @@
 #include "plugin/event.h"
 #include "req.h"
 
+#define PLUGIN		"pptpctrl.so"
 #define CHECK_SECONDS	10
 #define OUTPUT_MAX	8192
 
@@ -40,44 +41,57 @@ text_add(struct pppd_args *a, size_t *used, const char *fmt, ...)
 	return at;
 }
 
+static void
+add(struct pppd_args *a, size_t *n, const char *word)
+{
+	a->argv[(*n)++] = word;
+}
+
+static void
+add_pair(struct pppd_args *a, size_t *n, const char *option, const char *value)
+{
+	add(a, n, option);
+	add(a, n, value);
+}
+
 void
 pppd_args(struct pppd_args *a, const struct conf *conf, struct in_addr local,
     struct in_addr remote, struct in_addr client, bool dryrun)
 {
 	char l[INET_ADDRSTRLEN], r[INET_ADDRSTRLEN], c[INET_ADDRSTRLEN];
-	const char *const ours[] = { "plugin", "pptpctrl.so", "pptp_client",
-	    NULL, "pptp_sock", NULL, "pptp_event", NULL, "nodetach",
-	    "nopersist", "maxfail", "1" };
 	size_t used = 0, n = 0;
-	char *ip;
+	const char *ip;
 
 	inet_ntop(AF_INET, &local, l, sizeof(l));
 	inet_ntop(AF_INET, &remote, r, sizeof(r));
 	inet_ntop(AF_INET, &client, c, sizeof(c));
 	ip = text_add(a, &used, "%s", c);
-	a->argv[n++] = conf->ppp;
-	a->argv[n++] = "local";
-	if (conf->option) {
-		a->argv[n++] = "file";
-		a->argv[n++] = conf->option;
-	}
-	a->argv[n++] = conf->speed;
+	add(a, &n, conf->ppp);
+	add(a, &n, "local");
+	if (conf->option)
+		add_pair(a, &n, "file", conf->option);
+	add(a, &n, conf->speed);
 	if (remote.s_addr != 0)
-		a->argv[n++] = text_add(a, &used, "%s:%s", l, r);
-	if (!conf->noipparam) {
-		a->argv[n++] = "ipparam";
-		a->argv[n++] = ip;
+		add(a, &n, text_add(a, &used, "%s:%s", l, r));
+	if (!conf->noipparam)
+		add_pair(a, &n, "ipparam", ip);
+	/* Where PoPToP has its plugin for login records. */
+	if (conf->logwtmp) {
+		add_pair(a, &n, "plugin", PLUGIN);
+		add_pair(a, &n, "pptpd-original-ip", ip);
 	}
-	a->argv[n++] = "remotenumber";
-	a->argv[n++] = ip;
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		a->argv[n++] = ours[i];
-	a->argv[n - 9] = ip;
-	a->argv[n - 7] = text_add(a, &used, "%d", PPPD_CHANNEL_FD);
-	a->argv[n - 5] = text_add(a, &used, "%d", PPPD_EVENT_FD);
+	add_pair(a, &n, "remotenumber", ip);
+	if (!conf->logwtmp)
+		add_pair(a, &n, "plugin", PLUGIN);
+	add_pair(a, &n, "pptp_client", ip);
+	add_pair(a, &n, "pptp_sock", text_add(a, &used, "%d", PPPD_CHANNEL_FD));
+	add_pair(a, &n, "pptp_event", text_add(a, &used, "%d", PPPD_EVENT_FD));
+	add(a, &n, "nodetach");
+	add(a, &n, "nopersist");
+	add_pair(a, &n, "maxfail", "1");
 	if (dryrun)
-		a->argv[n++] = "dryrun";
-	a->argv[n] = NULL;
+		add(a, &n, "dryrun");
+	add(a, &n, NULL);
 }
 
 /* pppd and its scripts start as from a shell. */

@@ -13,6 +13,7 @@ from .namespaces import MS_BIND, mount, popen, run
 # Where the guest's first process put the distribution's pptpd before our own build,
 # which has the same file names, was laid over it.
 POPTOP = "/usr/lib/lab/poptop"
+LOGWTMP = "/usr/lib/pptpd/pptpd-logwtmp.so"     # PoPToP's plugin
 
 OPTIONS = """
 name pptpd
@@ -71,8 +72,8 @@ class Server:
     def start(self, wait=True):
         self.write_files()
         self.mark = self.lab.syslog.mark()
-        hide_ours = self.pptpd == "distribution" and has_poptop_copy()
-        mounts = hide_our_pptpctrl if hide_ours else self.mounts
+        poptop = self.pptpd == "distribution" and has_poptop_copy()
+        mounts = hide_ours if poptop else self.mounts
         self.process = popen(self.ns, self.command(), mounts=mounts,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.log = ProgramLog(self.lab.file(f"server-{self.ns}.log"), self.process, "server")
@@ -177,6 +178,8 @@ def has_poptop_copy():
     return os.path.exists(f"{POPTOP}/pptpd")
 
 
-def hide_our_pptpctrl():
-    """PoPToP runs /usr/sbin/pptpctrl for each call; ours has the same name."""
-    mount(f"{POPTOP}/pptpctrl", "/usr/sbin/pptpctrl", flags=MS_BIND)
+def hide_ours():
+    """PoPToP runs /usr/sbin/pptpctrl for each call, and its pppds load a plugin; ours have the
+    same names."""
+    for theirs, ours in ("pptpctrl", "/usr/sbin/pptpctrl"), ("pptpd-logwtmp.so", LOGWTMP):
+        mount(f"{POPTOP}/{theirs}", ours, flags=MS_BIND)
