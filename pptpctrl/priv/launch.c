@@ -59,6 +59,8 @@ struct lcall {
 	bool bounced;		/* its tunnel session is gone */
 	char ifname[IF_NAMESIZE];
 	char user[256];
+	bool ip_up;		/* and ip-down has not run */
+	struct in_addr local, remote;	/* while ip_up */
 };
 
 struct launcher {
@@ -170,6 +172,26 @@ on_iface_retry(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
+/*
+ * A pppd that is killed runs no ip-down script: what ip-up did for the
+ * client, routes and firewall rules perhaps, is there until somebody undoes
+ * it.
+ */
+static void
+tell_no_ip_down(const struct lcall *c)
+{
+	char client[INET_ADDRSTRLEN], local[INET_ADDRSTRLEN];
+	char remote[INET_ADDRSTRLEN], user[LOG_ESCAPED_MAX(64)];
+
+	inet_ntop(AF_INET, &c->peer, client, sizeof(client));
+	inet_ntop(AF_INET, &c->local, local, sizeof(local));
+	inet_ntop(AF_INET, &c->remote, remote, sizeof(remote));
+	log_warn("call %u: pppd %d was killed, ip-down did not run: %s, "
+	    "address %s, local address %s, client %s, user \"%s\"", c->id,
+	    (int)c->pppd_pid, c->ifname, remote, local, client,
+	    log_escape(user, sizeof(user), c->user));
+}
+
 /* Report the end and give the address back once its interface is gone. */
 static void
 send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
@@ -181,6 +203,9 @@ send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
 
 	if (c->bounced && status == REP_EXIT_PPPD)
 		rep.status = REP_EXIT_CHANNEL;
+	if (c->ip_up)
+		tell_no_ip_down(c);
+	c->ip_up = false;
 	reply(c->la, &rep);
 	c->stage = STAGE_LEAVING;
 	sd_event_source_disable_unref(c->pppd_io);
@@ -282,6 +307,21 @@ answer_address(struct lcall *c, const struct ev *ev)
 	ipc_send(c->shim, &cmd, sizeof(cmd), -1);
 }
 
+/* Addresses that chap-secrets or a RADIUS server chose are not the pool's. */
+static void
+ip_is_up(struct lcall *c, const struct ev *ev)
+{
+	struct in_addr remote = { .s_addr = ev->remote };
+	int slot = pool_settle(c->la->pool, c->slot, remote);
+
+	if (slot == POOL_OUTSIDE && c->slot != slot)
+		log_debug("call %u: its address is not from the pool", c->id);
+	c->slot = slot;
+	c->ip_up = true;
+	c->local.s_addr = ev->local;
+	c->remote = remote;
+}
+
 static void
 on_event(struct lcall *c, struct rep *rep)
 {
@@ -298,6 +338,11 @@ on_event(struct lcall *c, struct rep *rep)
 	case EV_UP:
 		if (ev->ifname[0])
 			memcpy(c->ifname, ev->ifname, sizeof(c->ifname));
+		if (ev->type == EV_UP)
+			ip_is_up(c, ev);
+		break;
+	case EV_DOWN:
+		c->ip_up = false;
 		break;
 	case EV_STATUS:
 		c->plugin_status = ev->value;
@@ -817,6 +862,11 @@ launch_prepare(struct launch *l, const struct conf *conf,
 		close(other);
 	if ((l->option_flags & EV_F_MPPE_REQUIRED) && probe_mppe(why) < 0)
 		return -1;
+	if (conf->logwtmp && !(l->option_flags & EV_F_WTMP))
+		log_notice("MGR: logwtmp: there is neither a file "
+		    "/var/log/wtmp nor a library libwtmpdb.so.0: logins are "
+		    "not recorded (create the one, install the other, or "
+		    "remove the keyword)");
 	if (l->path != CONF_DP_KERNEL) {
 		l->gre_fd = gre_socket();
 		if (l->gre_fd < 0) {

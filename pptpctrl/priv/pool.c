@@ -71,6 +71,8 @@ is_free(const struct pool *p, unsigned i)
 int
 pool_take(struct pool *p, struct in_addr *ret_local, struct in_addr *ret_remote)
 {
+	if (p->used >= p->conf->connections)
+		return POOL_NONE;
 	for (unsigned i = 0; i < p->size; i++) {
 		if (!is_free(p, i))
 			continue;
@@ -87,7 +89,7 @@ pool_prefer(struct pool *p, int slot, const char *name)
 {
 	struct in_addr local, remote, other_local;
 
-	if (p->conf->delegate || !name[0])
+	if (p->conf->delegate || slot < 0 || !name[0])
 		return slot;
 	pool_addresses(p, slot, &local, &remote);
 	for (unsigned i = 0; i < p->size; i++) {
@@ -104,11 +106,38 @@ pool_prefer(struct pool *p, int slot, const char *name)
 	return slot;
 }
 
+static int
+slot_of(const struct pool *p, struct in_addr addr)
+{
+	for (unsigned i = 0; i < p->size; i++)
+		if (p->conf->remote[i].s_addr == addr.s_addr)
+			return (int)i;
+	return POOL_OUTSIDE;
+}
+
+int
+pool_settle(struct pool *p, int slot, struct in_addr remote)
+{
+	int other;
+
+	if (p->conf->delegate || slot < 0 || (unsigned)slot >= p->size ||
+	    p->conf->remote[slot].s_addr == remote.s_addr)
+		return slot;
+	p->slot[slot].taken = false;
+	other = slot_of(p, remote);
+	if (other == POOL_OUTSIDE || p->slot[other].taken)
+		return POOL_OUTSIDE;
+	p->slot[other].taken = true;
+	return other;
+}
+
 void
 pool_put(struct pool *p, int slot, const char *name)
 {
 	struct slot *s;
 
+	if (slot == POOL_OUTSIDE)
+		p->used--;
 	if (slot < 0 || (unsigned)slot >= p->size || !p->slot[slot].taken)
 		return;
 	s = &p->slot[slot];

@@ -267,6 +267,57 @@ addresses_of_no_slot_are_zero(void **state)
 	pool_free(NULL);
 }
 
+static void
+an_address_of_ones_own_frees_the_slot(void **state)
+{
+	(void)state;
+	take(0);
+	assert_int_equal(pool_settle(pool, 0, address(0x0a630001)),
+	    POOL_OUTSIDE);
+	assert_int_equal(pool_used(pool), 1);
+	take(0);
+	/* Once outside it stays there. */
+	assert_int_equal(pool_settle(pool, POOL_OUTSIDE, remotes[1]),
+	    POOL_OUTSIDE);
+	assert_int_equal(pool_prefer(pool, POOL_OUTSIDE, "alice"),
+	    POOL_OUTSIDE);
+	pool_put(pool, POOL_OUTSIDE, "alice");
+	assert_int_equal(pool_used(pool), 1);
+	pool_put(pool, 0, NULL);
+	assert_int_equal(pool_used(pool), 0);
+}
+
+static void
+an_address_of_another_slot_takes_that(void **state)
+{
+	(void)state;
+	take(0);
+	assert_int_equal(pool_settle(pool, 0, remotes[0]), 0);
+	assert_int_equal(pool_settle(pool, 0, remotes[1]), 1);
+	take(0);
+	take(2);
+	/* Two users with one address: the second holds no slot. */
+	assert_int_equal(pool_settle(pool, 2, remotes[1]), POOL_OUTSIDE);
+	take(2);
+	assert_int_equal(pool_used(pool), 4);
+	pool_put(pool, 1, NULL);
+	take(1);
+}
+
+static void
+those_outside_count_as_connections(void **state)
+{
+	(void)state;
+	conf.connections = 2;
+	again();
+	take(0);
+	pool_settle(pool, 0, address(0x0a630001));
+	take(0);
+	take_none();
+	pool_put(pool, POOL_OUTSIDE, NULL);
+	take(1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, end)
 
 int
@@ -285,6 +336,9 @@ main(void)
 		TEST(only_the_newest_slot_is_remembered),
 		TEST(delegate_has_slots_without_addresses),
 		TEST(addresses_of_no_slot_are_zero),
+		TEST(an_address_of_ones_own_frees_the_slot),
+		TEST(an_address_of_another_slot_takes_that),
+		TEST(those_outside_count_as_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
