@@ -17,6 +17,7 @@ sbindir		= $(prefix)/sbin
 mandir		= $(prefix)/share/man
 sysconfdir	= /etc
 unitdir		= $(prefix)/lib/systemd/system
+generatordir	= $(prefix)/lib/systemd/system-generators
 sysusersdir	= $(prefix)/lib/sysusers.d
 tmpfilesdir	= $(prefix)/lib/tmpfiles.d
 modulesdir	= $(prefix)/lib/modules-load.d
@@ -159,6 +160,7 @@ install: all
 	    $(DESTDIR)$(dir $(LOGWTMP)) \
 	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 \
 	    $(DESTDIR)$(sysconfdir)/ppp $(DESTDIR)$(unitdir) \
+	    $(DESTDIR)$(generatordir) \
 	    $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) \
 	    $(DESTDIR)$(modulesdir) $(DESTDIR)$(exampledir)
 	$(INSTALL) -m 0755 $(B)/pptpctrl.bin $(DESTDIR)$(sbindir)/pptpctrl
@@ -176,6 +178,7 @@ install: all
 	for u in pptpd.socket pptpd.service; do \
 	    $(SED_PATHS) etc/$$u > $(DESTDIR)$(unitdir)/$$u && \
 	    chmod 0644 $(DESTDIR)$(unitdir)/$$u || exit 1; done
+	ln -sf $(sbindir)/pptpctrl $(DESTDIR)$(generatordir)/pptpd-generator
 	$(INSTALL) -m 0644 etc/pptpd.sysusers $(DESTDIR)$(sysusersdir)/pptpctrl.conf
 	$(INSTALL) -m 0644 etc/pptpd.tmpfiles $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf
 	$(INSTALL) -m 0644 etc/pptpd.modules-load $(DESTDIR)$(modulesdir)/pptpctrl.conf
@@ -187,6 +190,7 @@ uninstall:
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man5/%,$(wildcard etc/*.5)) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man8/%,$(wildcard etc/*.8)) \
 	    $(DESTDIR)$(unitdir)/pptpd.socket $(DESTDIR)$(unitdir)/pptpd.service \
+	    $(DESTDIR)$(generatordir)/pptpd-generator \
 	    $(DESTDIR)$(sysusersdir)/pptpctrl.conf \
 	    $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf \
 	    $(DESTDIR)$(modulesdir)/pptpctrl.conf

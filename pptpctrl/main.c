@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/generator.h"
 #include "conf.h"
 #include "log.h"
 #include "net/sandbox.h"
@@ -184,6 +185,8 @@ main(int argc, char **argv)
 	struct conf conf;
 	int status;
 
+	if (argc > 0 && generator_is(argv[0]))
+		return generator_run(argc, argv);
 	if (argc > 1 && cli_is_command(argv[1]))
 		return cli_run(argc - 1, argv + 1);
 	have_standard_descriptors();

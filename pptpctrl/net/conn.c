@@ -512,6 +512,13 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 		close(fd);
 		return;
 	}
+	/* A socket from systemd may be bound to more than listen names. */
+	if (w->conf->listen_set && w->conf->listen.s_addr != INADDR_ANY &&
+	    own.sin_addr.s_addr != w->conf->listen.s_addr) {
+		free(c);
+		close(fd);
+		return;
+	}
 	c->worker = w;
 	c->fd = fd;
 	c->peer = peer;

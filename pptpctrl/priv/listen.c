@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -68,6 +69,22 @@ from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
 	return used;
 }
 
+/* Is one of them bound to the address of listen, or to all? */
+static bool
+any_serves(const struct conf *conf, const int *fd, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct sockaddr_in sin;
+		socklen_t len = sizeof(sin);
+
+		if (getsockname(fd[i], (struct sockaddr *)&sin, &len) == 0 &&
+		    (sin.sin_addr.s_addr == conf->listen.s_addr ||
+		    sin.sin_addr.s_addr == htonl(INADDR_ANY)))
+			return true;
+	}
+	return false;
+}
+
 static int
 own_socket(const struct conf *conf, char why[LISTEN_WHY_MAX])
 {
@@ -109,11 +126,18 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 {
 	int n = from_systemd(ret_fd, why);
 
-	if (n > 0 && conf->listen_set)
-		log_warn("MGR: listen is ignored: systemd hands over the "
-		    "socket (ListenStream= in pptpd.socket says where)");
+	if (n > 0 && conf->listen_set && !any_serves(conf, ret_fd, n))
+		log_warn("MGR: no socket that systemd hands over can get a "
+		    "connection to the address that listen names, and those "
+		    "to others are refused: ListenStream= in pptpd.socket "
+		    "names other addresses (systemctl daemon-reload, then "
+		    "restart pptpd.socket, after a change of listen)");
 	if (n != 0)
 		return n;
+	if (getenv("NOTIFY_SOCKET"))
+		log_notice("MGR: systemd handed over no socket (is "
+		    "pptpd.socket masked, or did it fail?): opening one as "
+		    "pptpd.conf says");
 	ret_fd[0] = own_socket(conf, why);
 	return ret_fd[0] < 0 ? -1 : 1;
 }
