@@ -474,9 +474,9 @@ in_established(struct ctrl *c, const struct msg *m, uint64_t now_ms,
 	struct call *call;
 
 	switch (m->type) {
-	case MSG_SCCRQ:			/* again: as PoPToP does */
+	case MSG_SCCRQ:			/* again; its calls go on */
 		note(out, CTRL_NOTE_UNEXPECTED, m->type);
-		send_sccrp(out, SCCRP_OK);
+		send_sccrp(out, SCCRP_EXISTS);
 		break;
 	case MSG_STOPCCRQ:
 		on_stopccrq(c, now_ms, out);
