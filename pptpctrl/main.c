@@ -16,6 +16,7 @@
 #include "cli/generator.h"
 #include "conf.h"
 #include "log.h"
+#include "net/adopt.h"
 #include "net/sandbox.h"
 #include "net/worker.h"
 #include "priv/launch.h"
@@ -146,6 +147,12 @@ run_worker(const struct launch *l, int control)
 		leave_terminal();
 	for (int i = 0; i < l->n_listen; i++)
 		setup.listen_fd[i] = l->listen_fd[i];
+	setup.table = l->table;
+	setup.old_table = l->old_table;
+	setup.crashed = l->crashed;
+	setup.n_keys = l->keep.n_keys;
+	setup.tcp = l->keep.tcp;
+	setup.pty = l->keep.pty;
 	return worker_main(&setup);
 }
 
@@ -172,6 +179,7 @@ serve(struct conf *conf)
 			unlink(launch.status_path);
 		return LAUNCH_FAILED;
 	}
+	launch.worker_kind = adopt_kind();
 	status = launch_run(&launch, run_worker, ready, conf);
 	unlink(conf->pidfile);
 	return (int)status;

@@ -12,6 +12,12 @@ req_unicast(uint32_t addr)
 	return a >> 24 != 0 && a >> 28 < 0xe;
 }
 
+static bool
+is_about_no_call(uint32_t op)
+{
+	return op == REQ_READY || op == REQ_KEEP || op == REQ_DROP;
+}
+
 bool
 req_check(const void *buf, size_t len, struct req *ret)
 {
@@ -21,7 +27,8 @@ req_check(const void *buf, size_t len, struct req *ret)
 		return false;
 	memcpy(&r, buf, sizeof(r));
 	if (r.version != REQ_VERSION || r.call > UINT16_MAX ||
-	    (r.call == 0) != (r.op == REQ_READY))
+	    (r.call == 0) != is_about_no_call(r.op) ||
+	    (r.key != 0 && r.op != REQ_KEEP && r.op != REQ_DROP))
 		return false;
 	switch (r.op) {
 	case REQ_OPEN:
@@ -33,6 +40,8 @@ req_check(const void *buf, size_t len, struct req *ret)
 	case REQ_STOP:
 	case REQ_TRAFFIC:
 	case REQ_READY:
+	case REQ_KEEP:
+	case REQ_DROP:
 		if (r.peer_call != 0 || r.peer != 0 || r.own != 0)
 			return false;
 		break;
@@ -52,7 +61,7 @@ rep_check(const void *buf, size_t len, struct rep *ret)
 		return false;
 	memcpy(&r, buf, sizeof(r));
 	if (r.version != REQ_VERSION || r.call > UINT16_MAX ||
-	    r.op < REP_OPENED || r.op > REP_SHUTDOWN)
+	    r.op < REP_OPENED || r.op > REP_KEPT)
 		return false;
 	*ret = r;
 	return true;

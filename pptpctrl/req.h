@@ -27,15 +27,19 @@ enum req_op {
 			 * is under way already */
 	REQ_TRAFFIC,	/* bytes of a kernel call's interface: REP_TRAFFIC */
 	REQ_READY,	/* confined and serving; about no call, once */
+	REQ_KEEP,	/* a control connection's socket comes with it: hold a
+			 * copy under key, for the worker after this one */
+	REQ_DROP,	/* close the copy under key */
 };
 
 struct req {
 	uint32_t version;	/* REQ_VERSION */
 	uint32_t op;		/* enum req_op */
-	uint32_t call;		/* our call id, 1..65535; REQ_READY: 0 */
+	uint32_t call;		/* our call id, 1..65535; 0: about none */
 	uint32_t peer_call;	/* REQ_OPEN: the client's call id, 0..65535 */
 	uint32_t peer;		/* REQ_OPEN: client's address */
 	uint32_t own;		/* REQ_OPEN: our address of its connection */
+	uint32_t key;		/* REQ_KEEP, REQ_DROP: 1..REQ_KEYS() */
 };
 
 /* Launcher to worker. */
@@ -46,6 +50,17 @@ enum rep_op {
 	REP_EXITED,	/* status; wait_status, plugin_status */
 	REP_TRAFFIC,	/* ev.rx_bytes, ev.tx_bytes */
 	REP_SHUTDOWN,	/* end all calls, then exit */
+	REP_HANDOVER,	/* exit at once, another one goes on */
+	/* To a worker that takes over from another: the calls there are, each
+	 * with status, tunnel, local, remote, pid; then call 0. */
+	REP_KEPT,
+};
+
+/* How far a call is that is kept. */
+enum rep_kept_status {
+	REP_KEPT_OPEN,		/* channel and address, not started */
+	REP_KEPT_STARTED,
+	REP_KEPT_ENDING,	/* REP_EXITED will come */
 };
 
 enum rep_open_status {
@@ -88,6 +103,10 @@ bool rep_check(const void *buf, size_t len, struct rep *ret);
 /* Is buf[0..len) a whole record of the plugin?  On true *ret is a copy with
  * its strings terminated. */
 bool ev_check(const void *buf, size_t len, struct ev *ret);
+
+/* How many control connections a server for so many calls may have: beside
+ * those with a call those before it, and those that are ending. */
+#define REQ_KEYS(calls)	((calls) + 512u)
 
 /* May addr (network order) be the address of a client or of us?  Not 0,
  * loopback excepted, not multicast, not broadcast. */

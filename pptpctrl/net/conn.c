@@ -10,36 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/adopt.h"
 #include "net/worker.h"
 #include "proto/frame.h"
 
-#define IN_SIZE		512u	/* two whole messages of the longest */
-#define OUT_MAX		16384u	/* a peer that does not read is closed */
-#define WRITE_WAIT_MS	10000u	/* ... or when it reads nothing so long */
+#define WRITE_WAIT_MS	10000u	/* nor one that reads nothing so long */
 #define LINGER_MS	3000u
 #define ACCEPT_BURST	64
 #define ACCEPT_PAUSE_US	100000u
-
-struct conn {
-	struct ctrl ctrl;
-	struct worker *worker;
-	TAILQ_ENTRY(conn) next;
-	struct admit_entry admit;
-	int fd;			/* -1: closed, waits for its calls */
-	struct in_addr peer, own;
-	sd_event_source *io, *timer;
-	struct session *session[CTRL_MAX_CALLS];
-	bool announced;		/* "started" was logged */
-	bool closing;		/* CTRL_ACT_CLOSE: flush, then linger */
-	bool lingering;
-	bool *gone;		/* set when freed inside messages() */
-	uint64_t linger_until;	/* ms */
-	uint64_t write_until;	/* ms; 0: nothing waits to be written */
-	uint16_t in_len;
-	uint16_t out_len;
-	uint8_t in[IN_SIZE];
-	uint8_t *out;		/* OUT_MAX, only while something waits */
-};
 
 static void perform(struct conn *c, struct ctrl_acts *acts);
 static void arm(struct conn *c);
@@ -84,6 +62,9 @@ close_socket(struct conn *c)
 		return;
 	sd_event_source_disable_unref(c->io);
 	c->io = NULL;
+	/* Others hold copies of it that outlive this process. */
+	if (c->key != 0)
+		shutdown(c->fd, SHUT_RDWR);
 	close(c->fd);
 	c->fd = -1;
 	free(c->out);
@@ -91,6 +72,7 @@ close_socket(struct conn *c)
 	c->out_len = 0;
 	c->write_until = 0;
 	admit_done(&c->worker->admit, &c->admit);
+	adopt_drop(c);
 }
 
 /* Free it when its socket is closed and its calls are over. */
@@ -110,6 +92,7 @@ free_if_done(struct conn *c)
 	sd_event_source_disable_unref(c->timer);
 	TAILQ_REMOVE(&w->conns, c, next);
 	w->n_conns--;
+	adopt_forget(c);
 	free(c);
 	worker_check_done(w);
 	return true;
@@ -154,6 +137,16 @@ arm(struct conn *c)
 	sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
+/* It is as it will stay until the next event; it may be gone afterwards. */
+static void
+settle(struct conn *c)
+{
+	if (free_if_done(c))
+		return;
+	arm(c);
+	adopt_save(c);
+}
+
 /* --- writing ------------------------------------------------------------ */
 
 static void
@@ -170,8 +163,8 @@ linger(struct conn *c)
 	sd_event_source_set_io_events(c->io, EPOLLIN);
 }
 
-static void
-lost(struct conn *c)
+void
+conn_lost(struct conn *c)
 {
 	struct ctrl_acts acts = { .n = 0 };
 
@@ -192,7 +185,7 @@ flush_out(struct conn *c)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n < 0) {
-			lost(c);
+			conn_lost(c);
 			return;
 		}
 		c->out_len = (uint16_t)(c->out_len - n);
@@ -205,8 +198,7 @@ flush_out(struct conn *c)
 	sd_event_source_set_io_events(c->io, EPOLLIN);
 	if (c->closing)
 		linger(c);
-	if (!free_if_done(c))
-		arm(c);
+	settle(c);
 }
 
 /* One message, one write; what does not fit waits. */
@@ -230,8 +222,8 @@ send_message(struct conn *c, const uint8_t *msg, size_t len)
 			return true;
 	}
 	if (!c->out)
-		c->out = malloc(OUT_MAX);
-	if (!c->out || OUT_MAX - c->out_len < len - (size_t)n)
+		c->out = malloc(CONN_OUT_MAX);
+	if (!c->out || CONN_OUT_MAX - c->out_len < len - (size_t)n)
 		return false;
 	memcpy(c->out + c->out_len, msg + n, len - (size_t)n);
 	c->out_len = (uint16_t)(c->out_len + len - (size_t)n);
@@ -257,6 +249,7 @@ note(struct conn *c, const struct ctrl_act *a)
 			log_info("CTRL: Client %s control connection started",
 			    ip);
 		c->announced = true;
+		adopt_keep(c);
 		log_debug("CTRL: Client %s: version %04x firmware %u host "
 		    "\"%s\" vendor \"%s\"", ip, c->ctrl.peer_version,
 		    c->ctrl.peer_firmware, log_escape(host, sizeof(host),
@@ -359,6 +352,7 @@ perform(struct conn *c, struct ctrl_acts *acts)
 	struct failed_opens failed = { .n = 0 };
 	bool is_lost = false;
 
+	c->busy++;
 	for (size_t i = 0; i < acts->n; i++)
 		act(c, acts, &acts->act[i], &failed, &is_lost);
 	for (unsigned i = 0; i < failed.n; i++) {
@@ -369,14 +363,14 @@ perform(struct conn *c, struct ctrl_acts *acts)
 		for (size_t k = 0; k < more.n; k++)
 			act(c, &more, &more.act[k], &failed, &is_lost);
 	}
+	c->busy--;
 	if (is_lost && c->fd >= 0) {
-		lost(c);
+		conn_lost(c);
 		return;
 	}
 	if (c->closing && c->fd >= 0 && !c->lingering && c->out_len == 0)
 		linger(c);
-	if (!free_if_done(c))
-		arm(c);
+	settle(c);
 }
 
 /* --- reading ------------------------------------------------------------ */
@@ -386,23 +380,24 @@ static void
 messages(struct conn *c)
 {
 	struct worker *w = c->worker;
-	size_t off = 0, len;
 	enum frame_status st = FRAME_MORE;
+	size_t len;
 
 	while (!c->closing && c->fd >= 0) {
 		struct ctrl_acts acts = { .n = 0 };
 		bool desync;
 
-		st = frame_next(c->in + off, c->in_len - off, &len);
+		st = frame_next(c->in + c->in_off, c->in_len - c->in_off,
+		    &len);
 		if (st == FRAME_MORE)
 			break;
 		desync = st == FRAME_DESYNC;
 		if (desync)
 			ctrl_desync(&c->ctrl, worker_now(w), &acts);
 		else
-			ctrl_input(&c->ctrl, c->in + off, len, worker_now(w),
-			    &acts);
-		off += desync ? 0 : len;
+			ctrl_input(&c->ctrl, c->in + c->in_off, len,
+			    worker_now(w), &acts);
+		c->in_off = (uint16_t)(c->in_off + (desync ? 0 : len));
 		if (acts.n > 0) {
 			bool gone = false;
 
@@ -414,32 +409,34 @@ messages(struct conn *c)
 		}
 	}
 	if (c->closing || c->fd < 0) {
-		c->in_len = 0;
+		c->in_len = c->in_off = 0;
 		return;
 	}
-	memmove(c->in, c->in + off, c->in_len - off);
-	c->in_len = (uint16_t)(c->in_len - off);
+	c->in_len = (uint16_t)(c->in_len - c->in_off);
+	memmove(c->in, c->in + c->in_off, c->in_len);
+	c->in_off = 0;
 	ctrl_partial(&c->ctrl, c->in_len > 0, worker_now(w));
 	arm(c);
+	adopt_save(c);
 }
 
 static void
 drain(struct conn *c)
 {
-	uint8_t buf[IN_SIZE];
+	uint8_t buf[CONN_IN_SIZE];
 	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
 
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	close_socket(c);
-	free_if_done(c);
+	settle(c);
 }
 
 static void
 receive(struct conn *c)
 {
 	struct ctrl_acts acts = { .n = 0 };
-	ssize_t n = recv(c->fd, c->in + c->in_len, IN_SIZE - c->in_len,
+	ssize_t n = recv(c->fd, c->in + c->in_len, CONN_IN_SIZE - c->in_len,
 	    MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -452,6 +449,9 @@ receive(struct conn *c)
 		return;
 	}
 	c->in_len = (uint16_t)(c->in_len + n);
+	/* Before anything is made of it: who comes after a crash in the
+	 * middle of a message begins it again. */
+	adopt_save(c);
 	messages(c);
 }
 
@@ -459,19 +459,18 @@ static int
 on_io(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	struct conn *c = arg;
+	struct worker *w = c->worker;
 
 	(void)src;
 	(void)fd;
-	if (revents & EPOLLOUT && c->out_len > 0) {
-		flush_out(c);
-		return 0;	/* the rest comes with the next wakeup */
-	}
-	if (c->lingering)
+	adopt_begin(c);
+	if (revents & EPOLLOUT && c->out_len > 0)
+		flush_out(c);	/* the rest comes with the next wakeup */
+	else if (c->lingering)
 		drain(c);
-	else if (c->closing)
-		return 0;
-	else
+	else if (!c->closing)
 		receive(c);
+	adopt_end(w);
 	return 0;
 }
 
@@ -479,8 +478,9 @@ static int
 on_timer(sd_event_source *src, uint64_t usec, void *arg)
 {
 	struct conn *c = arg;
+	struct worker *w = c->worker;
 	struct ctrl_acts acts = { .n = 0 };
-	uint64_t now = worker_now(c->worker);
+	uint64_t now = worker_now(w);
 
 	(void)src;
 	(void)usec;
@@ -489,15 +489,47 @@ on_timer(sd_event_source *src, uint64_t usec, void *arg)
 		c->lingering = false;
 	}
 	if (c->write_until != 0 && now >= c->write_until) {
-		lost(c);
+		conn_lost(c);
 		return 0;
 	}
+	adopt_begin(c);
 	ctrl_tick(&c->ctrl, now, &acts);
 	perform(c, &acts);
+	adopt_end(w);
 	return 0;
 }
 
 /* --- accepting ---------------------------------------------------------- */
+
+int
+conn_add(struct conn *c, struct worker *w, int fd)
+{
+	int r;
+
+	c->worker = w;
+	c->fd = fd;
+	if (fd >= 0) {
+		r = sd_event_add_io(w->loop, &c->io, fd, EPOLLIN, on_io, c);
+		if (r < 0)
+			return r;
+	}
+	TAILQ_INSERT_TAIL(&w->conns, c, next);
+	w->n_conns++;
+	return 0;
+}
+
+void
+conn_resume(struct conn *c)
+{
+	if (c->fd >= 0 && c->out_len > 0)
+		sd_event_source_set_io_events(c->io, EPOLLIN | EPOLLOUT);
+	else if (c->fd >= 0 && c->closing && !c->lingering)
+		linger(c);
+	if (c->fd >= 0 && !c->closing && c->in_len > 0)
+		messages(c);
+	else
+		settle(c);
+}
 
 static void
 welcome(struct worker *w, int fd, struct in_addr peer)
@@ -519,17 +551,13 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 		close(fd);
 		return;
 	}
-	c->worker = w;
-	c->fd = fd;
 	c->peer = peer;
 	c->own = own.sin_addr;
-	if (sd_event_add_io(w->loop, &c->io, fd, EPOLLIN, on_io, c) < 0) {
+	if (conn_add(c, w, fd) < 0) {
 		free(c);
 		close(fd);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&w->conns, c, next);
-	w->n_conns++;
 	ctrl_init(&c->ctrl, &w->ctrl_conf, worker_now(w));
 	arm(c);
 	admit_half_open(&w->admit, &c->admit, peer, &oldest);
@@ -537,7 +565,7 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 		struct conn *old = (struct conn *)(void *)((char *)oldest -
 		    offsetof(struct conn, admit));
 
-		lost(old);
+		conn_lost(old);
 	}
 }
 
@@ -639,6 +667,7 @@ conn_up(struct conn *c, unsigned slot)
 {
 	ctrl_up(&c->ctrl, slot, worker_now(c->worker));
 	arm(c);
+	adopt_save(c);
 }
 
 void
@@ -660,6 +689,15 @@ conn_terminate(struct conn *c, unsigned slot, enum call_end why)
 }
 
 void
+conn_shutdown(struct conn *c, enum call_end why)
+{
+	struct ctrl_acts acts = { .n = 0 };
+
+	ctrl_shutdown(&c->ctrl, why, worker_now(c->worker), &acts);
+	perform(c, &acts);
+}
+
+void
 conn_shutdown_all(struct worker *w)
 {
 	struct conn *c, *next;
@@ -667,11 +705,7 @@ conn_shutdown_all(struct worker *w)
 	for (int i = 0; i < w->n_listen; i++)
 		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_OFF);
 	for (c = TAILQ_FIRST(&w->conns); c; c = next) {
-		struct ctrl_acts acts = { .n = 0 };
-
 		next = TAILQ_NEXT(c, next);
-		ctrl_shutdown(&c->ctrl, CALL_END_SHUTDOWN, worker_now(w),
-		    &acts);
-		perform(c, &acts);
+		conn_shutdown(c, CALL_END_SHUTDOWN);
 	}
 }

@@ -9,11 +9,57 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "net/admit.h"
 #include "proto/ctrl.h"
 
-struct conn;
+#define CONN_IN_SIZE	512u	/* two whole messages of the longest */
+#define CONN_OUT_MAX	4096u	/* a peer that does not read is closed */
+
 struct session;
 struct worker;
+
+struct conn {			/* private to conn.c and adopt.c */
+	struct ctrl ctrl;
+	struct worker *worker;
+	TAILQ_ENTRY(conn) next;
+	struct admit_entry admit;
+	int fd;			/* -1: closed, waits for its calls */
+	uint32_t key;		/* its slot in the worker's table; 0: none */
+	struct in_addr peer, own;
+	sd_event_source *io, *timer;
+	struct session *session[CTRL_MAX_CALLS];
+	bool announced;		/* "started" was logged */
+	bool closing;		/* CTRL_ACT_CLOSE: flush, then linger */
+	bool lingering;
+	bool *gone;		/* set when freed inside messages() */
+	unsigned busy;		/* inside perform(): not to be saved */
+	uint64_t linger_until;	/* ms */
+	uint64_t write_until;	/* ms; 0: nothing waits to be written */
+	uint16_t in_off;	/* bytes of in that are done with */
+	uint16_t in_len;
+	uint16_t out_len;
+	uint8_t in[CONN_IN_SIZE];
+	uint8_t *out;		/* CONN_OUT_MAX, only while something waits */
+};
+
+/*
+ * Serve fd, -1 when it is closed already, as c, which this owns from now on
+ * and whose ctrl, peer, own and state of input and output the caller has set.
+ * 0 or -errno, then c is the caller's still.
+ */
+int conn_add(struct conn *c, struct worker *w, int fd);
+
+/* What it has to do, after conn_add of one that another process began. */
+void conn_resume(struct conn *c);
+
+/* It cannot be read or written any more. */
+void conn_lost(struct conn *c);
+
+/* End the connection and its calls in order. */
+void conn_shutdown(struct conn *c, enum call_end why);
 
 /* Accept on listening socket fd.  0 or -errno. */
 int conn_listen(struct worker *w, int fd);

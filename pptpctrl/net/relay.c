@@ -51,6 +51,7 @@ struct relay {
 	uint64_t ack_at;	/* us, next look at acks; 0: none owed */
 	flow_first_fn first;
 	void *arg;
+	struct state *table;	/* NULL: nobody comes after us */
 	struct l2tp l2tp;
 	struct flow *flow[UINT16_MAX + 1];
 	TAILQ_HEAD(flow_list, flow) acks, gaps, dirties;
@@ -194,11 +195,14 @@ tx_frame(struct relay *r, struct flow *f, uint8_t *frame, size_t len)
 	size_t n;
 
 	gre_flow_send(&f->gre, &pkt);
+	f->live->tx_next = f->gre.tx_next;
 	n = gre_build(head, &pkt);
 	memcpy(frame - n, head, n);
 	tx_add(r, f, frame - n, len + n);
 	f->counts.tx_frames++;
 	f->counts.tx_bytes += len;
+	f->live->tx_frames = f->counts.tx_frames;
+	f->live->tx_bytes = f->counts.tx_bytes;
 }
 
 /* The ack that is due at the latest at when, if there is one. */
@@ -347,6 +351,66 @@ deliver_held(struct relay *r, struct flow *f)
 			flush_channels(r);
 		r->to_free[r->n_to_free++] = h;
 	}
+}
+
+/* --- for whoever comes after us ------------------------------------------ */
+
+static void
+keep_numbers(struct flow *f)
+{
+	struct flow_live *live = f->live;
+
+	live->rx_expected = f->reorder.expected;
+	live->rx_high = f->gre.rx_high;
+	live->flags = f->reorder.started ? FLOW_LIVE_RX : 0;
+	live->mppe = pppfilter_word(&f->filter);
+	live->rx_frames = f->counts.rx_frames;
+	live->rx_bytes = f->counts.rx_bytes;
+}
+
+void
+flow_set_live(struct flow *f, struct flow_live *live, uint32_t key,
+    bool resume)
+{
+	f->live = live;
+	f->key = key;
+	if (!resume) {
+		live->tx_next = f->gre.tx_next;
+		live->tx_frames = f->counts.tx_frames;
+		live->tx_bytes = f->counts.tx_bytes;
+		keep_numbers(f);
+		return;
+	}
+	gre_flow_resume(&f->gre, live->tx_next, live->flags & FLOW_LIVE_RX,
+	    live->rx_high);
+	if (live->flags & FLOW_LIVE_RX)
+		reorder_resume(&f->reorder, live->rx_expected);
+	pppfilter_resume(&f->filter, live->mppe);
+	f->counts.rx_frames = live->rx_frames;
+	f->counts.rx_bytes = live->rx_bytes;
+	f->counts.tx_frames = live->tx_frames;
+	f->counts.tx_bytes = live->tx_bytes;
+}
+
+/* Should what comes now bring us down, it is known whose it was. */
+static void
+begin(struct relay *r, const struct flow *f)
+{
+	if (r->table && f->key != 0)
+		state_begin(r->table, f->key);
+}
+
+static void
+end(struct relay *r)
+{
+	if (r->table)
+		state_end(r->table);
+}
+
+void
+relay_set_table(struct relay *r, struct state *table)
+{
+	r->table = table;
 }
 
 /* --- what is due when --------------------------------------------------- */
@@ -500,8 +564,12 @@ packet(struct relay *r, unsigned i, size_t len)
 	}
 	if (pkt.has_ack)
 		gre_flow_acked(&f->gre, pkt.ack);
-	if (pkt.has_seq && pkt.payload_len > 0)
-		data_frame(r, f, i, &pkt);
+	if (!pkt.has_seq || pkt.payload_len == 0)
+		return;
+	begin(r, f);
+	data_frame(r, f, i, &pkt);
+	keep_numbers(f);
+	end(r);
 }
 
 static void
@@ -577,6 +645,7 @@ do_gaps(struct relay *r)
 		if (due != 0) {
 			reorder_expire(&f->reorder, r->now);
 			deliver_held(r, f);
+			keep_numbers(f);
 		}
 		if (reorder_deadline(&f->reorder) == 0) {
 			TAILQ_REMOVE(&r->gaps, f, gaps);
@@ -728,6 +797,7 @@ flow_init(struct flow *f, uint16_t own_id, uint16_t peer_id,
 	reorder_init(&f->reorder);
 	pppfilter_init(&f->filter);
 	channel_init(&f->channel);
+	f->live = &f->own_live;
 }
 
 static void

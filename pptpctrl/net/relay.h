@@ -17,6 +17,7 @@
 #include "proto/gre.h"
 #include "proto/pppfilter.h"
 #include "proto/reorder.h"
+#include "state.h"
 
 struct relay;
 struct flow;
@@ -37,6 +38,21 @@ struct flow_counts {
 	uint32_t drop[DROP_KINDS];
 };
 
+/*
+ * What must be known of a flow by a process that goes on with it: words in
+ * shared memory (state.h), each written whole; tx_next before the frame is
+ * sent, so that it is never behind.
+ */
+struct flow_live {
+	uint32_t tx_next;
+	uint32_t rx_expected;	/* with FLOW_LIVE_RX */
+	uint32_t rx_high;	/* with FLOW_LIVE_RX */
+	uint32_t flags;
+	uint64_t mppe;		/* pppfilter_word */
+	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+};
+#define FLOW_LIVE_RX	1u
+
 /* One call in the relay; embedded in its session. */
 struct flow {
 	struct relay *relay;		/* NULL: not attached */
@@ -47,6 +63,9 @@ struct flow {
 	struct pppfilter filter;
 	struct channel channel;
 	struct flow_counts counts;
+	struct flow_live *live;		/* borrowed; own_live where none is */
+	struct flow_live own_live;
+	uint32_t key;			/* slot in the relay's state table */
 	struct held_frame {
 		uint8_t *data;		/* with CHANNEL_HEADROOM before */
 		size_t len;
@@ -66,6 +85,14 @@ void relay_free(struct relay *r);
 /* Fill in ids and addresses (network order) and start with no channel. */
 void flow_init(struct flow *f, uint16_t own_id, uint16_t peer_id,
     struct in_addr peer, struct in_addr own);
+
+/* Keep the flow's numbers in live from now on: go on from what is there
+ * (resume), or begin with what the flow has.  key: of its state_begin. */
+void flow_set_live(struct flow *f, struct flow_live *live, uint32_t key,
+    bool resume);
+
+/* Mark in table whose packet is being worked on. */
+void relay_set_table(struct relay *r, struct state *table);
 
 /*
  * Give the flow its channel and take frames for own_id from now on: over the

@@ -3,6 +3,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -70,7 +71,7 @@ static const int allowed[] = {
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
 	SCMP_SYS(futex), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(restart_syscall), SCMP_SYS(poll), SCMP_SYS(ppoll),
-	SCMP_SYS(fstat), SCMP_SYS(sched_yield), SCMP_SYS(exit),
+	SCMP_SYS(fstat), SCMP_SYS(lseek), SCMP_SYS(sched_yield), SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 };
 
@@ -84,6 +85,15 @@ add_rules(scmp_filter_ctx ctx)
 		if (r < 0)
 			return r;
 	}
+	/* A message that waits keeps a copy of its descriptor; the table of
+	 * the worker before us must be sealed. */
+	r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+	    SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+		    SCMP_A1(SCMP_CMP_EQ, F_GET_SEALS));
+	if (r < 0)
+		return r;
 	/* Memory, but none that can be executed. */
 	r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "net/adopt.h"
 #include "net/worker.h"
 #include "reason.h"
 
@@ -195,7 +196,8 @@ attach(struct session *s, const struct rep *rep, int fd)
 	case CONF_DP_AUTO:
 		return 0;
 	case CONF_DP_RELAY:
-		relay_attach_l2tp(w->relay, &s->flow, (uint16_t)rep->tunnel);
+		s->tunnel = (uint16_t)rep->tunnel;
+		relay_attach_l2tp(w->relay, &s->flow, s->tunnel);
 		return 0;
 	case CONF_DP_TTY:
 		break;
@@ -273,6 +275,7 @@ start_now(struct session *s)
 	    s->flow.first_seen ? "at its first GRE frame" :
 	    "without a GRE frame yet");
 	worker_ask(w, &req);
+	adopt_save(s->conn);
 }
 
 static int
@@ -649,8 +652,9 @@ plugin_event(struct session *s, const struct ev *ev)
 	case EV_ADDR:
 	case EV_EXIT:
 	case EV_CONFIG:
-		break;
+		return;
 	}
+	adopt_save(s->conn);
 }
 
 static void
@@ -671,6 +675,112 @@ exited(struct session *s, const struct rep *rep)
 	conn_exited(s->conn, s->slot, why);
 }
 
+/* --- going on where another worker stopped ------------------------------- */
+
+/* What the one before us asked for may not have reached the launcher. */
+static void
+kept(struct session *s, const struct rep *rep)
+{
+	struct req req = { .op = REQ_STOP, .call = s->flow.own_id };
+
+	s->kept = true;
+	if (!s->opened && rep->status == REP_KEPT_OPEN) {
+		struct rep as_opened = *rep;
+
+		as_opened.status = REP_OPEN_OK;
+		opened(s, &as_opened, -1);
+		return;
+	}
+	s->pid = rep->pid;
+	if (s->stop_sent && rep->status != REP_KEPT_ENDING) {
+		worker_ask(s->worker, &req);
+	} else if (s->started && rep->status == REP_KEPT_OPEN) {
+		req.op = REQ_START;
+		worker_ask(s->worker, &req);
+	} else if (rep->status == REP_KEPT_STARTED) {
+		s->started = true;
+	}
+	adopt_save(s->conn);
+}
+
+void
+session_kept_end(struct worker *w)
+{
+	struct session *s;
+
+	for (unsigned id = 1; (s = session_next(w, id)); id++) {
+		struct rep rep = { .status = REP_EXIT_LOST };
+
+		id = s->flow.own_id;
+		if (s->kept || !s->adopted)
+			continue;
+		if (s->opened)
+			exited(s, &rep);
+		else
+			ask_open(s);
+	}
+}
+
+bool
+session_id_used(const struct worker *w, uint16_t id)
+{
+	return w->sessions->by_id[id] != NULL;
+}
+
+static bool
+reattach(struct session *s, int pty)
+{
+	struct worker *w = s->worker;
+	int r = 0;
+
+	switch (w->path) {
+	case CONF_DP_KERNEL:
+	case CONF_DP_AUTO:
+		break;
+	case CONF_DP_RELAY:
+		relay_attach_l2tp(w->relay, &s->flow, s->tunnel);
+		break;
+	case CONF_DP_TTY:
+		r = pty < 0 ? -EBADF : relay_attach_pty(w->relay, &s->flow,
+		    pty);
+		break;
+	}
+	if (r < 0) {
+		log_err("call %u: its pty is lost: %s", s->flow.own_id,
+		    strerror(-r));
+		return false;
+	}
+	if (s->flow.filter.known)
+		channel_ready(&s->flow.channel);
+	return true;
+}
+
+void
+session_adopt(struct session *s, int pty)
+{
+	struct worker *w = s->worker;
+	struct sessions *ss = w->sessions;
+	uint16_t id = s->flow.own_id;
+	bool wanted = s->start_wanted;
+
+	ss->by_id[id] = s;
+	ss->id_state[id] = ID_USED;
+	ss->count++;
+	s->adopted = true;
+	s->start_wanted = s->counts_start = false;
+	/* kept() asks for its end when that is wanted. */
+	if (s->opened && !s->has_exited && !reattach(s, pty))
+		s->stop_sent = true;
+	if (wanted)
+		session_start(s, s->start_gre);
+	if (s->started && !s->was_up && !s->has_exited) {
+		s->counts_start = true;
+		s->gone_ms = worker_now(w) + START_PLACE_MS;
+		TAILQ_INSERT_TAIL(&ss->starting, s, starts);
+		ss->n_starting++;
+	}
+}
+
 void
 session_reply(struct worker *w, const struct rep *rep, int fd)
 {
@@ -681,8 +791,13 @@ session_reply(struct worker *w, const struct rep *rep, int fd)
 		close(fd);
 		fd = -1;
 	}
-	if (!s)
+	if (!s) {
+		/* What is not in our table cannot be gone on with. */
+		if (rep->op == REP_KEPT)
+			worker_ask(w, &(struct req){ .op = REQ_STOP,
+			    .call = rep->call });
 		return;
+	}
 	switch ((enum rep_op)rep->op) {
 	case REP_OPENED:
 		if (!s->opened)
@@ -690,6 +805,10 @@ session_reply(struct worker *w, const struct rep *rep, int fd)
 		break;
 	case REP_STARTED:
 		s->pid = rep->pid;
+		adopt_save(s->conn);
+		break;
+	case REP_KEPT:
+		kept(s, rep);
 		break;
 	case REP_EVENT:
 		plugin_event(s, &rep->ev);
@@ -702,6 +821,7 @@ session_reply(struct worker *w, const struct rep *rep, int fd)
 		s->if_tx = rep->ev.tx_bytes;
 		break;
 	case REP_SHUTDOWN:
+	case REP_HANDOVER:
 		break;
 	}
 }

@@ -31,6 +31,9 @@ struct session {
 	bool stop_sent;
 	bool was_up;
 	bool pppd_seen;		/* a frame of the client reached pppd */
+	bool adopted;		/* from another worker */
+	bool kept;		/* the launcher has it (session_kept_end) */
+	uint16_t tunnel;	/* relay path: its L2TP tunnel */
 	unsigned open_tries;
 	uint64_t asked_ms, start_ms, up_ms;	/* 0: not yet */
 	uint64_t gone_ms;	/* place in max-starting expires */
@@ -72,6 +75,19 @@ void session_free(struct session *s, const struct call *call);
 
 /* A message of the launcher about a call; takes fd. */
 void session_reply(struct worker *w, const struct rep *rep, int fd);
+
+/* Has a session that id? */
+bool session_id_used(const struct worker *w, uint16_t id);
+
+/*
+ * Go on with s, which another process began and which this owns from now on;
+ * its fields are set, its flow has its numbers, its id is not in use; pty:
+ * its master, or -1.
+ */
+void session_adopt(struct session *s, int pty);
+
+/* The launcher has told of all the calls it kept. */
+void session_kept_end(struct worker *w);
 
 /* The session with the lowest id >= from, or NULL. */
 struct session *session_next(struct worker *w, unsigned from);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/adopt.h"
 #include "net/sandbox.h"
 #include "net/status.h"
 
@@ -66,7 +67,12 @@ on_launcher(void *arg, const void *buf, size_t len, int fd)
 		worker_check_done(w);
 		return;
 	}
-	session_reply(w, &rep, fd);
+	if (rep.op == REP_HANDOVER)
+		sd_event_exit(w->loop, 0);
+	else if (rep.op == REP_KEPT && rep.call == 0)
+		session_kept_end(w);
+	else
+		session_reply(w, &rep, fd);
 }
 
 static void
@@ -79,33 +85,45 @@ on_first_frame(struct flow *f, void *arg)
 	conn_gre(s->conn, s->slot);
 }
 
+static int
+by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
 /* Descriptors of the launcher that are not ours to have. */
 static void
 keep_only(const struct worker_setup *setup)
 {
-	int keep[WORKER_LISTEN_MAX + 8], n = 0;
-	int from = 3;
+	size_t max = WORKER_LISTEN_MAX + 8u + setup->n_keys + UINT16_MAX + 2u;
+	int *keep = calloc(max, sizeof(*keep)), from = 3;
+	size_t n = 0;
 
+	if (!keep)
+		log_fatal("worker: out of memory");
 	keep[n++] = setup->control;
 	keep[n++] = setup->gre_fd;
 	keep[n++] = setup->udp_fd;
 	keep[n++] = setup->status_fd;
+	keep[n++] = setup->old_table;
 	keep[n++] = log_fd();
 	for (int i = 0; i < setup->n_listen; i++)
 		keep[n++] = setup->listen_fd[i];
-	for (;;) {
-		int next = -1;
-
-		for (int i = 0; i < n; i++)
-			if (keep[i] >= from && (next < 0 || keep[i] < next))
-				next = keep[i];
-		if (next < 0)
-			break;
-		if (next > from)
-			close_range((unsigned)from, (unsigned)next - 1, 0);
-		from = next + 1;
+	for (uint32_t i = 0; i <= setup->n_keys && setup->tcp; i++)
+		keep[n++] = setup->tcp[i];
+	for (uint32_t i = 0; i <= UINT16_MAX && setup->pty; i++)
+		if (setup->pty[i] > 0)
+			keep[n++] = setup->pty[i];
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] < from)
+			continue;
+		if (keep[i] > from)
+			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
+		from = keep[i] + 1;
 	}
 	close_range((unsigned)from, ~0U, 0);
+	free(keep);
 }
 
 static void
@@ -146,6 +164,8 @@ set_up(struct worker *w, const struct worker_setup *setup)
 		r = conn_listen(w, setup->listen_fd[i]);
 	if (r >= 0)
 		r = status_start(w, setup->status_fd);
+	if (r >= 0)
+		r = adopt_all(w, setup);
 	return r;
 }
 

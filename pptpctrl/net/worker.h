@@ -18,6 +18,7 @@
 #include "net/conn.h"
 #include "net/relay.h"
 #include "net/session.h"
+#include "state.h"
 
 #define WORKER_LISTEN_MAX 16
 
@@ -30,6 +31,13 @@ struct worker_setup {
 	int status_fd;
 	int listen_fd[WORKER_LISTEN_MAX];
 	int n_listen;
+	/* To go on where another worker stopped. */
+	struct state table;	/* empty, to be written */
+	int old_table;		/* what that one wrote; -1: there was none */
+	bool crashed;		/* that one was brought down */
+	uint32_t n_keys;
+	const int *tcp;		/* by key; 0: none */
+	const int *pty;		/* by call id; 0: none */
 };
 
 struct worker {
@@ -47,6 +55,9 @@ struct worker {
 	sd_event_source *listen_pause;
 	int n_listen;
 	bool stopping;
+	struct state table;
+	uint32_t *free_key;
+	uint32_t n_free_keys;
 	struct log_rate refuse_rate, accept_rate;
 };
 

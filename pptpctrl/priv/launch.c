@@ -21,65 +21,18 @@
 
 #include "ipc.h"
 #include "log.h"
+#include "priv/launcher.h"
 #include "priv/pool.h"
 #include "priv/pppd.h"
 #include "priv/probe.h"
 #include "priv/shim.h"
 #include "req.h"
 
-#define MS		1000ull		/* sd-event counts microseconds */
 #define KILL_MS		5000		/* after SIGTERM, parent lost */
 #define WORKER_END_MS	15000		/* from shutdown to SIGKILL */
 #define IFACE_RETRY_MS	100
 #define BOUNCE_MS	2000
 #define DRAIN_MAX	256
-
-enum call_stage {
-	STAGE_OPEN,		/* channel and address, no pppd */
-	STAGE_RUNNING,		/* per-call parent started */
-	STAGE_ENDING,		/* SHIM_TERM sent, or parent lost */
-	STAGE_LEAVING,		/* reported; waits for its interface to go */
-};
-
-/* One call as the launcher knows it. */
-struct lcall {
-	struct launcher *la;
-	uint16_t id;
-	enum call_stage stage;
-	struct in_addr peer, own;
-	uint16_t peer_call;
-	int slot;
-	int channel;		/* until pppd has it; -1 */
-	pid_t shim_pid, pppd_pid;
-	int pppd_fd;		/* pidfd of pppd; -1 */
-	struct ipc *shim;
-	sd_event_source *timer;
-	sd_event_source *pppd_io;
-	int plugin_status;
-	bool bounced;		/* its tunnel session is gone */
-	char ifname[IF_NAMESIZE];
-	char user[256];
-	bool ip_up;		/* and ip-down has not run */
-	struct in_addr local, remote;	/* while ip_up */
-};
-
-struct launcher {
-	struct launch *l;
-	sd_event *loop;
-	struct ipc *worker;
-	pid_t worker_pid;
-	bool worker_gone;
-	bool serving;		/* the worker said so */
-	bool stopping;
-	bool failed;
-	launch_ready_fn ready;
-	void *ready_arg;
-	struct pool *pool;
-	unsigned n_calls;
-	sd_event_source *worker_timer;
-	sd_event_source *tunnel_io;
-	struct lcall *call[UINT16_MAX + 1];
-};
 
 /* Does any interface here have addr, as its own or as its peer's? */
 static bool
@@ -107,7 +60,7 @@ address_busy(struct in_addr addr)
 	return busy;
 }
 
-static void
+void
 reply(struct launcher *la, struct rep *rep)
 {
 	rep->version = REQ_VERSION;
@@ -118,7 +71,7 @@ reply(struct launcher *la, struct rep *rep)
 		    strerror(errno));
 }
 
-static void
+void
 finish_if_done(struct launcher *la)
 {
 	if ((la->stopping || la->failed) && la->worker_gone &&
@@ -139,7 +92,7 @@ arm(struct launcher *la, sd_event_source **timer, unsigned ms,
 
 /* --- the end of a call ------------------------------------------------ */
 
-static void
+void
 call_free(struct lcall *c)
 {
 	struct launcher *la = c->la;
@@ -151,6 +104,7 @@ call_free(struct lcall *c)
 		close(c->channel);
 	if (c->pppd_fd >= 0)
 		close(c->pppd_fd);
+	keep_drop_pty(&la->l->keep, c->id);
 	pool_put(la->pool, c->slot, c->user);
 	la->call[c->id] = NULL;
 	la->n_calls--;
@@ -265,7 +219,7 @@ on_orphan_exit(sd_event_source *src, int fd, uint32_t revents, void *arg)
 }
 
 /* The per-call parent is gone without a word: its pppd is ours now. */
-static void
+void
 parent_lost(struct lcall *c)
 {
 	int r;
@@ -301,6 +255,7 @@ answer_address(struct lcall *c, const struct ev *ev)
 
 	if (slot != c->slot) {
 		pool_addresses(c->la->pool, slot, &local, &remote);
+		c->remote = remote;
 		cmd.remote = remote.s_addr;
 		c->slot = slot;
 	}
@@ -352,7 +307,7 @@ on_event(struct lcall *c, struct rep *rep)
 	reply(c->la, rep);
 }
 
-static void
+void
 on_shim(void *arg, const void *buf, size_t len, int fd)
 {
 	struct lcall *c = arg;
@@ -367,6 +322,8 @@ on_shim(void *arg, const void *buf, size_t len, int fd)
 	switch (rep.op) {
 	case REP_STARTED:
 		c->pppd_pid = rep.pid;
+		if (c->pppd_fd >= 0)
+			close(c->pppd_fd);
 		c->pppd_fd = (int)syscall(SYS_pidfd_open, rep.pid, 0);
 		rep.call = c->id;
 		rep.pid = c->shim_pid;
@@ -467,7 +424,6 @@ static void
 verb_open(struct launcher *la, const struct req *req)
 {
 	struct rep rep = { .op = REP_OPENED, .call = req->call };
-	struct in_addr local, remote;
 	struct lcall *c;
 	int other = -1;
 
@@ -483,7 +439,7 @@ verb_open(struct launcher *la, const struct req *req)
 	c->peer_call = (uint16_t)req->peer_call;
 	c->pppd_fd = -1;
 	c->plugin_status = -1;
-	c->slot = pool_take(la->pool, &local, &remote);
+	c->slot = pool_take(la->pool, &c->local, &c->remote);
 	if (c->slot == POOL_NONE) {
 		refuse(la, c->id, REP_OPEN_FULL, 0);
 		free(c);
@@ -500,13 +456,13 @@ verb_open(struct launcher *la, const struct req *req)
 	la->call[c->id] = c;
 	la->n_calls++;
 	rep.tunnel = la->l->tunnel.id;
-	rep.local = local.s_addr;
-	rep.remote = remote.s_addr;
+	rep.local = c->local.s_addr;
+	rep.remote = c->remote.s_addr;
 	rep.version = REQ_VERSION;
 	if (ipc_send(la->worker, &rep, sizeof(rep), other) < 0)
 		log_err("MGR: call %u: %s", c->id, strerror(errno));
 	if (other >= 0)
-		close(other);
+		keep_pty(&la->l->keep, c->id, other);
 }
 
 static void
@@ -515,11 +471,10 @@ verb_start(struct launcher *la, struct lcall *c)
 	struct shim_args args = { .channel = c->channel,
 	    .tunnel = la->l->tunnel.kernel_fd, .client = c->peer,
 	    .peer_call = c->peer_call, .own_call = c->id };
-	struct in_addr local, remote;
 	int pair[2], error;
 
-	pool_addresses(la->pool, c->slot, &local, &remote);
-	pppd_args(&args.pppd, la->l->conf, local, remote, c->peer, false);
+	pppd_args(&args.pppd, la->l->conf, c->local, c->remote, c->peer,
+	    false);
 	if (ipc_pair(pair) < 0) {
 		send_exited(c, REP_EXIT_FAILED, 0, errno);
 		return;
@@ -576,13 +531,26 @@ condemn_worker(struct launcher *la, const char *what)
 	log_err("MGR: worker %d sent %s: killed, all calls end",
 	    (int)la->worker_pid, what);
 	kill(la->worker_pid, SIGKILL);
+	/* Nothing more that it said is heard, nor what it wrote believed. */
+	la->condemned = true;
+	worker_lost(la);
 }
-
-static void worker_lost(struct launcher *la);
 
 static void
 worker_ready(struct launcher *la)
 {
+	struct launch *l = la->l;
+
+	la->worker_ready = true;
+	if (l->old_table >= 0)
+		close(l->old_table);
+	l->old_table = -1;
+	la->live_table = l->table.fd;
+	if (la->serving) {
+		log_info("MGR: worker %d goes on with %u calls",
+		    (int)la->worker_pid, la->n_calls);
+		return;
+	}
 	la->serving = true;
 	log_info("MGR: Manager process started");
 	log_info("MGR: Maximum of %u connections available",
@@ -590,20 +558,20 @@ worker_ready(struct launcher *la)
 	la->ready(la->ready_arg);
 }
 
-static void
+void
 on_worker(void *arg, const void *buf, size_t len, int fd)
 {
 	struct launcher *la = arg;
 	struct lcall *c;
 	struct req req;
 
-	if (fd >= 0)
-		close(fd);
 	if (len == 0) {
 		worker_lost(la);
 		return;
 	}
-	if (fd >= 0 || !req_check(buf, len, &req)) {
+	if (!req_check(buf, len, &req) || (fd >= 0 && req.op != REQ_KEEP)) {
+		if (fd >= 0)
+			close(fd);
 		condemn_worker(la, "a malformed request");
 		return;
 	}
@@ -636,10 +604,17 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 			verb_traffic(la, c);
 		break;
 	case REQ_READY:
-		if (la->serving)
+		if (la->worker_ready)
 			condemn_worker(la, "a second ready");
 		else
 			worker_ready(la);
+		break;
+	case REQ_KEEP:
+		if (!keep_tcp(&la->l->keep, req.key, fd))
+			condemn_worker(la, "no connection to keep");
+		break;
+	case REQ_DROP:
+		keep_drop_tcp(&la->l->keep, req.key);
 		break;
 	}
 }
@@ -695,41 +670,12 @@ on_tunnel(sd_event_source *src, int fd, uint32_t revents, void *arg)
 
 /* --- the worker's and our own end ------------------------------------- */
 
-static void
+void
 end_all_calls(struct launcher *la)
 {
 	for (unsigned id = 1; id <= UINT16_MAX; id++)
 		if (la->call[id])
 			call_stop(la->call[id]);
-}
-
-static void
-worker_lost(struct launcher *la)
-{
-	ipc_free(la->worker);
-	la->worker = NULL;
-}
-
-static void
-worker_ended(struct launcher *la, int status)
-{
-	la->worker_gone = true;
-	worker_lost(la);
-	sd_event_source_disable_unref(la->worker_timer);
-	la->worker_timer = NULL;
-	if (!la->stopping) {
-		la->failed = true;
-		if (WIFSIGNALED(status))
-			log_err("MGR: worker %d was killed by signal %d: "
-			    "ending its calls", (int)la->worker_pid,
-			    WTERMSIG(status));
-		else
-			log_err("MGR: worker %d ended with status %d: ending "
-			    "its calls", (int)la->worker_pid,
-			    WEXITSTATUS(status));
-	}
-	end_all_calls(la);
-	finish_if_done(la);
 }
 
 static int
@@ -826,7 +772,12 @@ launch_prepare(struct launch *l, const struct conf *conf,
 	memset(l, 0, sizeof(*l));
 	l->conf = conf;
 	l->tunnel = (struct tunnel)TUNNEL_INIT;
-	l->gre_fd = l->status_fd = -1;
+	l->gre_fd = l->status_fd = l->old_table = -1;
+	l->table = (struct state)STATE_INIT;
+	if (keep_init(&l->keep, REQ_KEYS(conf->connections)) < 0) {
+		snprintf(why, LAUNCH_WHY_MAX, "out of memory");
+		return -1;
+	}
 	if (conf->option && access(conf->option, R_OK) < 0) {
 		snprintf(why, LAUNCH_WHY_MAX, "PPP options file %s not "
 		    "readable: %s (keyword option in %s)", conf->option,
@@ -880,25 +831,6 @@ launch_prepare(struct launch *l, const struct conf *conf,
 }
 
 static int
-fork_worker(struct launcher *la, launch_worker_fn worker)
-{
-	int pair[2];
-
-	if (ipc_pair(pair) < 0)
-		return -1;
-	la->worker_pid = fork();
-	if (la->worker_pid < 0)
-		return -1;
-	if (la->worker_pid == 0) {
-		close(pair[0]);
-		_exit(worker(la->l, pair[1]));
-	}
-	close(pair[1]);
-	la->worker = ipc_new(la->loop, pair[0], on_worker, la);
-	return la->worker ? 0 : -1;
-}
-
-static int
 add_sources(struct launcher *la)
 {
 	sigset_t set;
@@ -937,6 +869,8 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	la->l = l;
 	la->ready = ready;
 	la->ready_arg = arg;
+	la->worker_fn = worker;
+	la->live_table = -1;
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
@@ -946,7 +880,7 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	signal(SIGPIPE, SIG_IGN);
 	la->pool = pool_new(l->conf, address_busy);
 	r = sd_event_new(&la->loop);
-	if (!la->pool || r < 0 || fork_worker(la, worker) < 0)
+	if (!la->pool || r < 0 || worker_fork(la) < 0)
 		log_fatal("MGR: cannot start the worker: %s",
 		    strerror(r < 0 ? -r : errno));
 	/* The child was forked before the loop had sources of its own. */

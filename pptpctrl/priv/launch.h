@@ -11,7 +11,9 @@
 
 #include "conf.h"
 #include "priv/channel_open.h"
+#include "priv/keep.h"
 #include "priv/listen.h"
+#include "state.h"
 
 #define LAUNCH_WHY_MAX	1024
 
@@ -26,6 +28,13 @@ struct launch {
 	int status_fd;
 	char status_path[128];
 	uint32_t option_flags;		/* EV_F_*: what the options ask for */
+	/* What a worker is started with to go on where another stopped; the
+	 * launcher never reads its tables. */
+	const struct state_kind *worker_kind;
+	struct keep keep;
+	struct state table;		/* empty */
+	int old_table;			/* -1: none */
+	bool crashed;			/* that worker was brought down */
 };
 
 /* Exit statuses of the manager. */

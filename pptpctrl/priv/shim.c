@@ -27,6 +27,7 @@
  * asks twice, 3 s apart, before it ends in order. */
 #define ORPHAN_KILL_AFTER_MS 8000
 #define SEND_WAIT_MS	2000
+#define SHIM_EVENTS	5
 
 struct shim {
 	int control;		/* to the launcher; -1: gone */
@@ -34,8 +35,16 @@ struct shim {
 	int pidfd;
 	int signals;
 	pid_t pppd;
+	int launcher;		/* pidfd; -1: it is dead, or unknown */
+	uint64_t wait_until;	/* ms, for another one; 0: there is one */
 	uint64_t kill_at;	/* ms; 0: not ending */
+	bool said[SHIM_EVENTS];
+	struct ev ev[SHIM_EVENTS];	/* the last of each, to say again */
 };
+
+/* In the order in which they come. */
+static const uint32_t lasting[SHIM_EVENTS] = { EV_BOUND, EV_FIRST, EV_AUTH,
+	EV_UP, EV_STATUS };
 
 static uint64_t
 now_ms(void)
@@ -75,6 +84,29 @@ end_pppd(struct shim *s, unsigned kill_after_ms)
 }
 
 static void
+watch_launcher(struct shim *s, pid_t pid)
+{
+	if (s->launcher >= 0)
+		close(s->launcher);
+	s->launcher = (int)syscall(SYS_pidfd_open, pid, 0);
+	s->wait_until = s->launcher < 0 ? now_ms() + SHIM_WAIT_MS : 0;
+}
+
+static void
+say_again(struct shim *s)
+{
+	struct rep rep = { .op = REP_STARTED, .pid = s->pppd };
+
+	tell(s, &rep);
+	for (unsigned i = 0; i < SHIM_EVENTS; i++) {
+		if (!s->said[i])
+			continue;
+		rep = (struct rep){ .op = REP_EVENT, .ev = s->ev[i] };
+		tell(s, &rep);
+	}
+}
+
+static void
 from_launcher(struct shim *s)
 {
 	struct shim_cmd cmd;
@@ -101,6 +133,22 @@ from_launcher(struct shim *s)
 
 		(void)send(s->event, &reply, sizeof(reply),
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
+	} else if (cmd.op == SHIM_AGAIN) {
+		watch_launcher(s, cmd.pid);
+		say_again(s);
+	}
+}
+
+static void
+remember(struct shim *s, const struct ev *ev)
+{
+	for (unsigned i = 0; i < SHIM_EVENTS; i++) {
+		if (ev->type == EV_DOWN && lasting[i] == EV_UP)
+			s->said[i] = false;
+		if (ev->type != lasting[i])
+			continue;
+		s->said[i] = true;
+		s->ev[i] = *ev;
 	}
 }
 
@@ -121,8 +169,10 @@ from_plugin(struct shim *s)
 			return true;
 		if (n <= 0)
 			return false;
-		if (ev_check(&ev, (size_t)n, &rep.ev))
-			tell(s, &rep);
+		if (!ev_check(&ev, (size_t)n, &rep.ev))
+			continue;
+		remember(s, &rep.ev);
+		tell(s, &rep);
 	}
 }
 
@@ -138,30 +188,44 @@ report_exit(struct shim *s)
 	tell(s, &rep);
 }
 
+/* What time asks for; ms until it asks for more, or -1. */
+static int
+tick(struct shim *s)
+{
+	uint64_t now = now_ms(), next;
+
+	if (s->kill_at != 0 && now >= s->kill_at) {
+		kill(s->pppd, SIGKILL);
+		s->kill_at = now + KILL_AFTER_MS;
+	}
+	if (s->wait_until != 0 && now >= s->wait_until) {
+		s->wait_until = 0;
+		end_pppd(s, ORPHAN_KILL_AFTER_MS);
+	}
+	next = s->kill_at != 0 ? s->kill_at : s->wait_until;
+	return next == 0 ? -1 : (int)(next - now) + 1;
+}
+
 static void
 loop(struct shim *s)
 {
 	for (;;) {
-		struct pollfd pfd[4] = {
+		struct pollfd pfd[5] = {
 			{ .fd = s->control, .events = POLLIN },
 			{ .fd = s->event, .events = POLLIN },
 			{ .fd = s->pidfd, .events = POLLIN },
 			{ .fd = s->signals, .events = POLLIN },
+			{ .fd = s->launcher, .events = POLLIN },
 		};
 		struct signalfd_siginfo si;
-		int wait = -1;
 
-		if (s->kill_at != 0) {
-			uint64_t now = now_ms();
-
-			if (now >= s->kill_at) {
-				kill(s->pppd, SIGKILL);
-				s->kill_at = now + KILL_AFTER_MS;
-			}
-			wait = (int)(s->kill_at - now) + 1;
-		}
-		if (poll(pfd, 4, wait) < 0)
+		if (poll(pfd, 5, tick(s)) < 0)
 			continue;
+		if (pfd[4].revents) {
+			close(s->launcher);
+			s->launcher = -1;
+			s->wait_until = now_ms() + SHIM_WAIT_MS;
+		}
 		if (pfd[3].revents &&
 		    read(s->signals, &si, sizeof(si)) == sizeof(si))
 			end_pppd(s, KILL_AFTER_MS);
@@ -249,7 +313,8 @@ catch_signals(void)
 static void
 run(struct shim_args *args)
 {
-	struct shim s = { .event = -1, .pidfd = -1 };
+	struct shim s = { .event = -1, .pidfd = -1, .launcher = -1 };
+	pid_t launcher = getppid();
 	char ip[INET_ADDRSTRLEN];
 	struct rep rep = { .op = REP_STARTED };
 	int pair[2], error;
@@ -279,6 +344,7 @@ run(struct shim_args *args)
 	}
 	rep.pid = s.pppd;
 	tell(&s, &rep);
+	watch_launcher(&s, launcher);
 	loop(&s);
 	_exit(0);
 }

@@ -16,15 +16,27 @@
 enum shim_op {
 	SHIM_TERM = 1,		/* SIGTERM to pppd, SIGKILL 5 s later */
 	SHIM_ADDR,		/* answer to EV_ADDR: remote */
+	SHIM_AGAIN,		/* launcher pid speaks from now on: say again
+				 * what there is to know of the call */
 };
 
 struct shim_cmd {
 	uint32_t op;
-	uint32_t remote;	/* network order */
+	union {
+		uint32_t remote;	/* network order */
+		int32_t pid;
+	};
 };
 
-/* It answers with struct rep: REP_STARTED (pid: pppd's), REP_EVENT,
- * REP_EXITED (wait_status; error when pppd could not be started). */
+/*
+ * It answers with struct rep: REP_STARTED (pid: pppd's), REP_EVENT,
+ * REP_EXITED (wait_status; error when pppd could not be started).
+ *
+ * When the launcher is gone and nobody holds its end of the pair, the call is
+ * ended.  When somebody does (systemd), another launcher has SHIM_WAIT_MS to
+ * speak.
+ */
+#define SHIM_WAIT_MS	30000
 
 struct shim_args {
 	struct pppd_args pppd;

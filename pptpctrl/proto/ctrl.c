@@ -643,6 +643,30 @@ ctrl_init(struct ctrl *c, const struct ctrl_conf *conf, uint64_t now_ms)
 }
 
 void
+ctrl_init_forgotten(struct ctrl *c, const struct ctrl_conf *conf,
+    uint64_t now_ms)
+{
+	ctrl_init(c, conf, now_ms);
+	c->state = CTRL_ESTABLISHED;
+	c->deadline_state = now_ms + conf->idle_ms;
+}
+
+bool
+ctrl_resume(struct ctrl *c, const struct ctrl_conf *conf)
+{
+	if (c->state > CTRL_CLOSED || c->peer_host[CTRL_NAME_LEN] != '\0' ||
+	    c->peer_vendor[CTRL_NAME_LEN] != '\0')
+		return false;
+	for (size_t i = 0; i < CTRL_MAX_CALLS; i++)
+		if (c->call[i].state > CALL_ENDING ||
+		    c->call[i].end > CALL_END_REFUSED ||
+		    c->call[i].opened > CALL_OPEN_POLICY)
+			return false;
+	c->conf = conf;
+	return true;
+}
+
+void
 ctrl_input(struct ctrl *c, const uint8_t *msg, size_t len, uint64_t now_ms,
     struct ctrl_acts *out)
 {

@@ -127,6 +127,15 @@ struct ctrl {			/* read, do not write */
 
 void ctrl_init(struct ctrl *c, const struct ctrl_conf *conf, uint64_t now_ms);
 
+/* A connection of which nothing is known any more but that it stands: it can
+ * only be ended in order, with ctrl_shutdown. */
+void ctrl_init_forgotten(struct ctrl *c, const struct ctrl_conf *conf,
+    uint64_t now_ms);
+
+/* Can c, read back from memory that another process wrote, be gone on with?
+ * Sets its conf. */
+bool ctrl_resume(struct ctrl *c, const struct ctrl_conf *conf);
+
 /* One whole message msg[0..len), as frame_next cut it. */
 void ctrl_input(struct ctrl *c, const uint8_t *msg, size_t len,
     uint64_t now_ms, struct ctrl_acts *out);

@@ -116,6 +116,18 @@ gre_flow_init(struct gre_flow *f)
 }
 
 void
+gre_flow_resume(struct gre_flow *f, uint32_t tx_next, bool rx_any,
+    uint32_t rx_high)
+{
+	gre_flow_init(f);
+	f->tx_next = tx_next;
+	f->tx_any = tx_next != 0;
+	f->peer_acked = tx_next - 1;
+	f->rx_any = rx_any;
+	f->rx_high = rx_high;
+}
+
+void
 gre_flow_acked(struct gre_flow *f, uint32_t ack)
 {
 	uint32_t outstanding = f->tx_next - (f->peer_acked + 1);

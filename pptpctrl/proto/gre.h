@@ -80,6 +80,11 @@ struct gre_flow {
 /* Start at number 0 (RFC 2637 4.1) with nothing received. */
 void gre_flow_init(struct gre_flow *f);
 
+/* Go on where another process stopped: tx_next is ahead of all that it sent;
+ * rx_high counts only with rx_any. */
+void gre_flow_resume(struct gre_flow *f, uint32_t tx_next, bool rx_any,
+    uint32_t rx_high);
+
 /* An ack field arrived.  One of a number that was not sent is counted and
  * ignored (Cisco starts with 0xffffffff, Apple with 0), one that repeats or
  * is older than the last, as it comes with every reordering, only ignored. */

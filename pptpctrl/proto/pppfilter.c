@@ -207,6 +207,32 @@ control_in(struct pppfilter *f, const struct ppp_hdr *h, unsigned *ret_slot)
 	return PPP_PASS;
 }
 
+/* Bit 63: any; 62..44: others; 43..32: count; the rest: number. */
+#define WORD_ANY	(1ull << 63)
+#define WORD_OTHERS	0x7ffffu
+
+uint64_t
+pppfilter_word(const struct pppfilter *f)
+{
+	uint64_t others = f->mppe_others < WORD_OTHERS ? f->mppe_others :
+	    WORD_OTHERS;
+
+	if (!f->mppe_any)
+		return 0;
+	return WORD_ANY | others << 44 |
+	    (uint64_t)(f->mppe_count & MPPE_COUNT_MASK) << 32 | f->mppe_seq;
+}
+
+void
+pppfilter_resume(struct pppfilter *f, uint64_t word)
+{
+	f->mppe_any = (word & WORD_ANY) != 0;
+	f->mppe_others = (uint32_t)(word >> 44) & WORD_OTHERS;
+	f->mppe_count = (uint16_t)((word >> 32) & MPPE_COUNT_MASK);
+	f->mppe_seq = (uint32_t)word;
+	f->mppe_ahead = 0;
+}
+
 enum ppp_verdict
 pppfilter_in(struct pppfilter *f, const uint8_t *frame, size_t len,
     uint32_t seq, unsigned *ret_slot)

@@ -77,6 +77,13 @@ void pppfilter_config(struct pppfilter *f, bool require_mppe, bool stateful,
     bool pap, bool chap, bool eap, bool ipv6);
 
 /*
+ * What changes with each encrypted frame, as one word that can be stored at
+ * once, and back: the rest of the struct changes with pppd's states only.
+ */
+uint64_t pppfilter_word(const struct pppfilter *f);
+void pppfilter_resume(struct pppfilter *f, uint64_t word);
+
+/*
  * Judge a frame from the client, in the order in which it is passed on, seq
  * its GRE number.  On PPP_HOLD *ret_slot (0..PPP_HOLD_SLOTS-1) says which
  * held frame it replaces: a request for a network protocol that pppd would

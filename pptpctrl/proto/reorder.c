@@ -49,6 +49,14 @@ reorder_init(struct reorder *r)
 	r->hold_us = REORDER_HOLD_START_US;
 }
 
+void
+reorder_resume(struct reorder *r, uint32_t expected)
+{
+	reorder_init(r);
+	r->started = true;
+	r->expected = expected;
+}
+
 /* A missing frame came this late, before or after its gap was given up.
  * Real loss never gets here. */
 static void

@@ -76,6 +76,9 @@ struct reorder {		/* private, but embedded by the caller */
 
 void reorder_init(struct reorder *r);
 
+/* Go on where another process stopped: it passed on all before expected. */
+void reorder_resume(struct reorder *r, uint32_t expected);
+
 /*
  * A frame with number seq arrived.  The first one sets the base, whatever
  * its number (0, 1 or any).  On REORDER_HOLD the caller must call

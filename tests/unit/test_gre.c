@@ -514,6 +514,33 @@ our_numbers_wrap(void **state)
 	assert_int_equal(f.peer_acked, 0);
 }
 
+/* It sends the next number and acknowledges what comes next. */
+static void
+another_process_goes_on(void **state)
+{
+	struct gre_flow f;
+	struct gre_pkt pkt;
+
+	(void)state;
+	gre_flow_resume(&f, 1000, true, 77);
+	gre_flow_acked(&f, 990);
+	gre_flow_acked(&f, 999);
+	gre_flow_received(&f, 76, 1);
+	gre_flow_send(&f, &pkt);
+	assert_int_equal(pkt.seq, 1000);
+	assert_int_equal(pkt.ack, 77);
+	gre_flow_received(&f, 78, 1);
+	gre_flow_send(&f, &pkt);
+	assert_int_equal(pkt.seq, 1001);
+	assert_int_equal(pkt.ack, 78);
+	gre_flow_acked(&f, 1000);
+	assert_int_equal(f.peer_acked, 1000);
+	gre_flow_resume(&f, 0, false, 0);
+	gre_flow_send(&f, &pkt);
+	assert_int_equal(pkt.seq, 0);
+	assert_false(pkt.has_ack);
+}
+
 int
 main(void)
 {
@@ -537,6 +564,7 @@ main(void)
 		cmocka_unit_test(restarted_numbers_are_acknowledged),
 		cmocka_unit_test(impossible_acks_are_counted),
 		cmocka_unit_test(our_numbers_wrap),
+		cmocka_unit_test(another_process_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -631,6 +631,31 @@ longest_gaps_go_by_the_count_alone(void **state)
 	assert_int_equal(pppfilter_step(&f, out, sizeof(out)), 0);
 }
 
+/* The count is checked from the next frame on, as if nothing had happened. */
+static void
+another_process_goes_on(void **state)
+{
+	struct pppfilter before;
+
+	(void)state;
+	mppe_call();
+	assert_int_equal(pppfilter_in(&f, win_mppe0, sizeof(win_mppe0), 0x11,
+	    &slot), PPP_PASS);
+	assert_int_equal(pppfilter_in(&f, win_ccp, sizeof(win_ccp), 0x12,
+	    &slot), PPP_PASS);
+	before = f;
+	f.mppe_any = false;
+	f.mppe_count = 77;
+	f.mppe_seq = f.mppe_others = f.mppe_ahead = 99;
+	pppfilter_resume(&f, pppfilter_word(&before));
+	assert_memory_equal(&f, &before, sizeof(f));
+	/* Nothing seen yet is a state too. */
+	mppe_call();
+	assert_int_equal(pppfilter_word(&f), 0);
+	pppfilter_resume(&f, 0);
+	assert_false(f.mppe_any);
+}
+
 int
 main(void)
 {
@@ -657,6 +682,7 @@ main(void)
 		    only_the_ack_of_our_ccp_request_restarts_the_count),
 		cmocka_unit_test(long_gaps_are_bridged),
 		cmocka_unit_test(longest_gaps_go_by_the_count_alone),
+		cmocka_unit_test(another_process_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1153,6 +1153,23 @@ jitter_costs_no_frames(void **state)
 	assert_in_range(r.hold_us, REORDER_HOLD_MIN_US, 1000);
 }
 
+/* What was passed on before does not pass again, a gap is still one. */
+static void
+another_process_goes_on(void **state)
+{
+	(void)state;
+	now = 1000000;
+	reorder_resume(&r, 500);
+	assert_int_equal(reorder_input(&r, 499, now), REORDER_LATE);
+	assert_int_equal(reorder_input(&r, 501, now), REORDER_HOLD);
+	reorder_put(&r, 501, HANDLE(501));
+	assert_int_equal(reorder_input(&r, 500, now), REORDER_DELIVER);
+	n_got = 0;
+	drain();
+	assert_int_equal(n_got, 1);
+	assert_int_equal(got[0], 501);
+}
+
 int
 main(void)
 {
@@ -1192,6 +1209,7 @@ main(void)
 		cmocka_unit_test(random_streams_agree_with_the_model),
 		cmocka_unit_test(random_numbers_keep_the_invariants),
 		cmocka_unit_test(jitter_costs_no_frames),
+		cmocka_unit_test(another_process_goes_on),
 	};
 
 	seed();

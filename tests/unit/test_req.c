@@ -74,8 +74,8 @@ other_lengths_are_refused(void **state)
 static void
 every_field_is_checked(void **state)
 {
-	static const uint32_t bad_op[] = { 0, REQ_READY, REQ_READY + 1,
-	    UINT32_MAX };
+	static const uint32_t bad_op[] = { 0, REQ_READY, REQ_KEEP, REQ_DROP,
+	    REQ_DROP + 1, UINT32_MAX };
 	struct req r = good_open();
 
 	(void)state;
@@ -139,6 +139,26 @@ ready_names_no_call(void **state)
 	assert_false(accepted(&r));
 }
 
+/* Which key there is, the launcher knows. */
+static void
+keys_belong_to_their_verbs(void **state)
+{
+	struct req r = { .version = REQ_VERSION, .op = REQ_KEEP, .key = 5 };
+
+	(void)state;
+	assert_true(accepted(&r));
+	r.op = REQ_DROP;
+	assert_true(accepted(&r));
+	r.call = 1;
+	assert_false(accepted(&r));
+	r.call = 0;
+	r.op = REQ_READY;
+	assert_false(accepted(&r));
+	r = good_open();
+	r.key = 5;
+	assert_false(accepted(&r));
+}
+
 /* A field that a verb does not use must say nothing. */
 static void
 unused_fields_must_be_zero(void **state)
@@ -165,14 +185,14 @@ replies_are_checked(void **state)
 	    .call = UINT16_MAX }, got;
 
 	(void)state;
-	for (uint32_t op = REP_OPENED; op <= REP_SHUTDOWN; op++) {
+	for (uint32_t op = REP_OPENED; op <= REP_KEPT; op++) {
 		r.op = op;
 		assert_true(rep_check(&r, sizeof(r), &got));
 		assert_memory_equal(&got, &r, sizeof(r));
 	}
 	assert_false(rep_check(&r, sizeof(r) - 1, &got));
 	assert_false(rep_check(&r, 0, &got));
-	r.op = REP_SHUTDOWN + 1;
+	r.op = REP_KEPT + 1;
 	assert_false(rep_check(&r, sizeof(r), &got));
 	r.op = 0;
 	assert_false(rep_check(&r, sizeof(r), &got));
@@ -211,6 +231,7 @@ main(void)
 		cmocka_unit_test(addresses_must_be_of_hosts),
 		cmocka_unit_test(unused_fields_must_be_zero),
 		cmocka_unit_test(ready_names_no_call),
+		cmocka_unit_test(keys_belong_to_their_verbs),
 		cmocka_unit_test(replies_are_checked),
 		cmocka_unit_test(strings_of_the_plugin_are_terminated),
 	};

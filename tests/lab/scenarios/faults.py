@@ -163,17 +163,6 @@ def launcher_killed(lab):
     lab.expect(call.server.find_log(r"launcher is gone", call.mark), "the worker does not say why")
 
 
-@scenario(datapaths=["relay"])
-def worker_killed(lab):
-    """The worker alone is killed: the launcher ends the call and itself, with a failure."""
-    call = Call(lab)
-    first = call.server.process
-    kill_manager(call, call.process("pptpd-worker"))
-    lab.expect(first.returncode > 0, f"the launcher's exit status: {first.returncode}")
-    lab.expect(call.server.find_log(r"worker \d+ was killed by signal 9", call.mark),
-               "the launcher does not say why")
-
-
 # -- the L2TP tunnel ---------------------------------------------------------------
 
 def tunnel_socket(server):

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The launcher's own state, for its parts: launch.c serves, succeed.c lets
+ * one worker follow another.
+ */
+#ifndef PRIV_LAUNCHER_H
+#define PRIV_LAUNCHER_H
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "ipc.h"
+#include "priv/launch.h"
+#include "req.h"
+
+#define MS		1000ull	/* sd-event counts microseconds */
+#define DEATHS_MAX	5	/* of workers, within ... */
+#define DEATHS_MS	60000u
+
+enum call_stage {
+	STAGE_OPEN,		/* channel and address, no pppd */
+	STAGE_RUNNING,		/* per-call parent started */
+	STAGE_ENDING,		/* SHIM_TERM sent, or parent lost */
+	STAGE_LEAVING,		/* reported; waits for its interface to go */
+};
+
+/* One call as the launcher knows it. */
+struct lcall {
+	struct launcher *la;
+	uint16_t id;
+	enum call_stage stage;
+	struct in_addr peer, own;
+	uint16_t peer_call;
+	int slot;
+	int channel;		/* until pppd has it; -1 */
+	struct in_addr local, remote;	/* set aside for it, then its own */
+	pid_t shim_pid, pppd_pid;
+	int pppd_fd;		/* pidfd of pppd; -1 */
+	struct ipc *shim;
+	sd_event_source *timer;
+	sd_event_source *pppd_io;
+	int plugin_status;
+	bool bounced;		/* its tunnel session is gone */
+	char ifname[IF_NAMESIZE];
+	char user[256];
+	bool ip_up;		/* and ip-down has not run */
+};
+
+struct launcher {
+	struct launch *l;
+	sd_event *loop;
+	struct ipc *worker;
+	pid_t worker_pid;
+	bool worker_gone;	/* its process; worker is NULL at its end */
+	bool worker_ready;	/* it said so */
+	bool condemned;
+	bool serving;		/* one worker was ready */
+	launch_worker_fn worker_fn;
+	int live_table;		/* the ready worker's; -1 */
+	uint64_t death[DEATHS_MAX];	/* ms, the last ones */
+	unsigned n_deaths;
+	uint64_t emptied;	/* ms, when calls were given up for that */
+	bool stopping;
+	bool failed;
+	launch_ready_fn ready;
+	void *ready_arg;
+	struct pool *pool;
+	unsigned n_calls;
+	sd_event_source *worker_timer;
+	sd_event_source *tunnel_io;
+	struct lcall *call[UINT16_MAX + 1];
+};
+
+/* --- launch.c ----------------------------------------------------------- */
+
+/* Send rep to the worker; nothing happens when there is none. */
+void reply(struct launcher *la, struct rep *rep);
+
+/* Leave the loop when all is over and that is wanted. */
+void finish_if_done(struct launcher *la);
+
+/* Give back all that c has. */
+void call_free(struct lcall *c);
+
+/* The call's per-call parent is gone: end its pppd. */
+void parent_lost(struct lcall *c);
+
+/* End each call in order. */
+void end_all_calls(struct launcher *la);
+
+/* ipc_fn of a call's parent and of the worker. */
+void on_shim(void *arg, const void *buf, size_t len, int fd);
+void on_worker(void *arg, const void *buf, size_t len, int fd);
+
+/* --- succeed.c ---------------------------------------------------------- */
+
+/* Start a worker with an empty table to write, and all that the one before it
+ * left.  0, or -1 with errno. */
+int worker_fork(struct launcher *la);
+
+/* Nothing more will be heard of the worker. */
+void worker_lost(struct launcher *la);
+
+/* Its process ended. */
+void worker_ended(struct launcher *la, int status);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/launcher.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "priv/shim.h"
+
+/* The calls there are, and through their parents all about them. */
+static void
+tell_kept(struct launcher *la)
+{
+	struct shim_cmd again = { .op = SHIM_AGAIN, .pid = getpid() };
+	struct rep rep = { .op = REP_KEPT };
+	static const uint32_t status[] = {
+		[STAGE_OPEN] = REP_KEPT_OPEN,
+		[STAGE_RUNNING] = REP_KEPT_STARTED,
+		[STAGE_ENDING] = REP_KEPT_ENDING,
+	};
+
+	for (unsigned id = 1; id <= UINT16_MAX; id++) {
+		const struct lcall *c = la->call[id];
+
+		if (!c || c->stage == STAGE_LEAVING)
+			continue;
+		rep.call = id;
+		rep.status = status[c->stage];
+		rep.tunnel = la->l->tunnel.id;
+		rep.local = c->local.s_addr;
+		rep.remote = c->remote.s_addr;
+		rep.pid = c->shim_pid;
+		reply(la, &rep);
+		if (c->shim)
+			ipc_send(c->shim, &again, sizeof(again), -1);
+	}
+	rep = (struct rep){ .op = REP_KEPT };
+	reply(la, &rep);
+}
+
+int
+worker_fork(struct launcher *la)
+{
+	struct launch *l = la->l;
+	int pair[2];
+
+	if (state_create(&l->table, l->worker_kind, "pptpd-worker",
+	    l->keep.n_keys + 1) < 0 || ipc_pair(pair) < 0)
+		return -1;
+	la->worker_gone = la->worker_ready = false;
+	la->worker_pid = fork();
+	if (la->worker_pid < 0)
+		return -1;
+	if (la->worker_pid == 0) {
+		close(pair[0]);
+		_exit(la->worker_fn(l, pair[1]));
+	}
+	close(pair[1]);
+	la->worker = ipc_new(la->loop, pair[0], on_worker, la);
+	if (!la->worker)
+		return -1;
+	tell_kept(la);
+	return 0;
+}
+
+static uint64_t
+now_ms(struct launcher *la)
+{
+	uint64_t now = 0;
+
+	sd_event_now(la->loop, CLOCK_MONOTONIC, &now);
+	return now / MS;
+}
+
+/* More deaths than a healthy machine has?  Counts this one. */
+static bool
+dies_too_often(struct launcher *la)
+{
+	uint64_t now = now_ms(la);
+
+	la->death[la->n_deaths++ % DEATHS_MAX] = now;
+	/* The place of the next one is that of the oldest. */
+	return la->n_deaths >= DEATHS_MAX &&
+	    now - la->death[la->n_deaths % DEATHS_MAX] < DEATHS_MS;
+}
+
+/* No worker will know of the calls that there are. */
+static void
+forget_calls(struct launcher *la)
+{
+	keep_end_all(&la->l->keep);
+	end_all_calls(la);
+	if (la->l->old_table >= 0)
+		close(la->l->old_table);
+	la->l->old_table = -1;
+}
+
+static void
+give_up(struct launcher *la)
+{
+	la->failed = true;
+	forget_calls(la);
+	finish_if_done(la);
+}
+
+/* Another worker takes over what this one left. */
+static void
+succeed_worker(struct launcher *la)
+{
+	struct launch *l = la->l;
+
+	/* Of one that was never ready the table before it still counts. */
+	if (la->worker_ready) {
+		l->old_table = la->live_table;
+		l->table.fd = la->live_table = -1;
+	}
+	state_close(&l->table);
+	if (la->condemned) {
+		forget_calls(la);
+	} else if (dies_too_often(la)) {
+		if (la->emptied != 0 && now_ms(la) - la->emptied < DEATHS_MS) {
+			log_err("MGR: workers die even without calls: "
+			    "giving up");
+			give_up(la);
+			return;
+		}
+		log_err("MGR: %d WORKERS DIED WITHIN A MINUTE: ALL CALLS ARE "
+		    "ENDED, starting empty; please report the lines above",
+		    DEATHS_MAX);
+		la->emptied = now_ms(la);
+		la->n_deaths = 0;
+		forget_calls(la);
+	}
+	la->condemned = false;
+	if (worker_fork(la) < 0) {
+		log_err("MGR: cannot start another worker: %s",
+		    strerror(errno));
+		give_up(la);
+	}
+}
+
+/* Its process has ended and all that it said was heard. */
+static void
+worker_over(struct launcher *la)
+{
+	if (!la->worker_gone || la->worker)
+		return;
+	if (!la->stopping && la->serving && !la->failed) {
+		succeed_worker(la);
+		return;
+	}
+	la->failed |= !la->stopping;
+	forget_calls(la);
+	finish_if_done(la);
+}
+
+void
+worker_lost(struct launcher *la)
+{
+	ipc_free(la->worker);
+	la->worker = NULL;
+	worker_over(la);
+}
+
+void
+worker_ended(struct launcher *la, int status)
+{
+	la->worker_gone = true;
+	sd_event_source_disable_unref(la->worker_timer);
+	la->worker_timer = NULL;
+	la->l->crashed = !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL;
+	if (!la->stopping && WIFSIGNALED(status))
+		log_err("MGR: worker %d was killed by signal %d",
+		    (int)la->worker_pid, WTERMSIG(status));
+	else if (!la->stopping)
+		log_err("MGR: worker %d ended with status %d",
+		    (int)la->worker_pid, WEXITSTATUS(status));
+	worker_over(la);
+}
