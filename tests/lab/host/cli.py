@@ -7,16 +7,17 @@ import subprocess
 import sys
 
 from .common import LabError, RELEASES, need_root
-from . import guest, prepare, run
+from . import guest, prepare, qemu, run
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="lab", description="Boots User-Mode Linux guests of "
+    top = argparse.ArgumentParser(prog="lab", description="Boots guests of "
                                   "Debian 12 and 13 and runs scenarios in them.")
     commands = top.add_subparsers(dest="command", required=True)
 
     get = commands.add_parser("prepare", help="get all that is needed, once")
     get.add_argument("--release", choices=[*RELEASES, "all"], default="all")
+    get.add_argument("--backend", choices=run.BACKENDS, default="uml", help="what guests run on")
 
     one = commands.add_parser("run", help="run scenarios on one release")
     add_release(one)
@@ -46,22 +47,28 @@ def add_release(command):
     command.add_argument("--release", choices=RELEASES, default="12")
     command.add_argument("--no-build", action="store_true",
                          help="without our own server: for work on the lab itself")
+    command.add_argument("--backend", choices=run.BACKENDS, default="uml",
+                         help="qemu: a stock kernel with JIT on two emulated CPUs, much slower")
 
 
 def dispatch(args):
     if args.command == "prepare":
         prepare.prepare(RELEASES if args.release == "all" else [args.release])
+        if args.backend == "qemu":
+            qemu.prepare()
         return 0
     if args.command == "run":
-        return run.run([args.release], args.names, args.list, args.repeat, args.no_build)
+        return run.run([args.release], args.names, args.list, args.repeat, args.no_build,
+                       backend=args.backend)
     if args.command == "check":
         return run.check(args.no_build)
     if args.command == "soak":
         return run.run(RELEASES if args.release == "all" else [args.release], args.names, args.list,
                        long=True)
     if args.command == "shell":
-        return keep_terminal(lambda: run.shell(args.release, args.no_build))
-    return run.execute(args.release, args.argv, args.network, args.systemd, args.no_build)
+        return keep_terminal(lambda: run.shell(args.release, args.no_build, args.backend))
+    return run.execute(args.release, args.argv, args.network, args.systemd, args.no_build,
+                       args.backend)
 
 
 def keep_terminal(action):

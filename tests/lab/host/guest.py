@@ -39,6 +39,11 @@ class Guest:
 
     running = set()
 
+    @staticmethod
+    def label(release):
+        """What its results are filed under."""
+        return release
+
     def __init__(self, release, job, stage=None, terminal=False):
         self.release, self.job, self.stage, self.terminal = release, job, stage, terminal
         OUT.mkdir(parents=True, exist_ok=True)

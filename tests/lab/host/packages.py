@@ -31,3 +31,7 @@ BASE = "ca-certificates"
 
 # Services that must not come up by themselves when a guest runs systemd.
 NOT_ENABLED = ("pptpd", "xl2tpd", "nftables", "freeradius", "fail2ban")
+
+# For guests under QEMU: the emulator, what makes its first file system, and the kernel.
+QEMU = "qemu-system-x86 busybox-static cpio kmod".split()
+STOCK_KERNEL = ["linux-image-amd64"]

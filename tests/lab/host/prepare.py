@@ -37,6 +37,10 @@ def recipe(release):
         parts.append(sorted(installed(packages.GUEST)))
     else:
         parts += [packages.TREE, packages.NOT_ENABLED]
+    return stamp_of(parts)
+
+
+def stamp_of(parts):
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest() + "\n"
 
 
@@ -111,22 +115,32 @@ def remove(path):
 def make_extras(release, build):
     """Unpacks, never installs, the packages a guest needs and the machine has not."""
     debs = build.with_name("debs-" + release)
-    remove(debs)
-    (debs / "partial").mkdir(parents=True)
-    apt_update()
     say("downloading packages for the Debian 12 guest")
-    run_quietly(["apt-get", "install", "-y", "--download-only", "--no-install-recommends",
-                 "-o", f"Dir::Cache::archives={debs}", "-o", "Debug::NoLocking=1",
-                 "-o", "APT::Keep-Downloaded-Packages=true", *packages.GUEST],
-                "apt-get download", APT_ENVIRONMENT)
+    packed = download(debs, packages.GUEST)
     # As on the machine, /bin and its like are links; a directory here would hide them.
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (build / "usr" / name).mkdir(parents=True)
-        (build / name).symlink_to(f"usr/{name}")
-    for deb in sorted(debs.glob("*.deb")):
+    merge_usr(build)
+    for deb in packed:
         unpack(deb, build)
     add_alternatives(build)
     remove(debs)
+
+
+def download(where, names):
+    """The files of those packages, and of what they need, that the machine has not."""
+    remove(where)
+    (where / "partial").mkdir(parents=True)
+    apt_update()
+    run_quietly(["apt-get", "install", "-y", "--download-only", "--no-install-recommends",
+                 "-o", f"Dir::Cache::archives={where}", "-o", "Debug::NoLocking=1",
+                 "-o", "APT::Keep-Downloaded-Packages=true", *names],
+                "apt-get download", APT_ENVIRONMENT)
+    return sorted(where.glob("*.deb"))
+
+
+def merge_usr(root):
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
 
 
 def unpack(deb, build):

@@ -13,6 +13,7 @@ from .build import build
 from .common import LAB, LabError, OUT, RELEASES, locked, say
 from .guest import Guest
 from .prepare import is_ready, prepare
+from . import qemu
 
 BOOT_PATIENCE = 180     # seconds; a boot takes 3
 EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest watches over
@@ -20,6 +21,8 @@ EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest wa
 TRIED_AGAIN = 3         # more failures than that are no accident
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
+
+BACKENDS = {"uml": Guest, "qemu": qemu.QemuGuest}
 
 printing = threading.Lock()
 
@@ -59,10 +62,12 @@ def select(registry, release, wanted, long=False):
     return [name for name in here if name in chosen]
 
 
-def make_ready(releases):
+def make_ready(releases, kind=Guest):
     for release in releases:
         if not is_ready(release):
             prepare([release])
+    if kind is qemu.QemuGuest:
+        qemu.prepare()
 
 
 class Progress:
@@ -83,26 +88,26 @@ class Progress:
             print(" ".join(word for word in words if word), flush=True)
 
 
-def run_release(release, names, progress, repeat, no_build):
+def run_release(release, names, progress, repeat, no_build, kind=Guest):
     """Results of all the names. A guest that hangs is replaced for the rest of them. Scenarios
     for systemd have a guest of their own."""
     stage = None if no_build else build(release)
     if stage is None:
         say(f"Debian {release}: nothing built, so only what needs no build runs")
     results, registry = [], load_scenarios()
-    with locked(OUT / release / ".lock", what=f"another run on Debian {release}"):
+    with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
         for systemd in False, True:
             left = [name for name in names if registry[name].systemd == systemd]
             while left:
-                results += one_boot(release, left, stage, progress, repeat, systemd)
+                results += one_boot(release, left, stage, progress, repeat, systemd, kind)
     return results
 
 
-def one_boot(release, left, stage, progress, repeat, systemd):
+def one_boot(release, left, stage, progress, repeat, systemd, kind):
     """Works on the list until it is empty or the guest is lost; takes off it what is done."""
     results, current, patience = [], None, BOOT_PATIENCE
     job = {"do": "scenarios", "names": list(left), "repeat": repeat, "systemd": systemd}
-    with Guest(release, job, stage) as guest:
+    with kind(release, job, stage) as guest:
         lost = None
         try:
             for event in guest.follow(lambda: patience):
@@ -134,7 +139,7 @@ def finish(release, event, guest):
 
 
 def keep_logs(release, name, guest):
-    goal = OUT / release / name
+    goal = OUT / guest.label(release) / name
     shutil.rmtree(goal, ignore_errors=True)
     goal.mkdir(parents=True)
     # With --repeat the guest may be clearing the directory for the next run by now.
@@ -147,7 +152,7 @@ def give_up(release, guest, why, current, left, progress):
     """Blames the scenario that was running; when none was, there is no point in going on."""
     tail = guest.console_tail()
     name = current or BOOT
-    log = keep_logs(release, name, guest) if current else OUT / release
+    log = keep_logs(release, name, guest) if current else OUT / guest.label(release)
     if guest.console.exists():
         shutil.copy(guest.console, log / "console.log")
     if current:
@@ -191,7 +196,8 @@ def once_more(results, no_build):
     return settled
 
 
-def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False, long=False):
+def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False, long=False,
+        backend="uml"):
     registry = load_scenarios()
     plan = {release: select(registry, release, wanted, long) for release in releases}
     if list_only:
@@ -199,18 +205,20 @@ def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False
             doc = (registry[name].function.__doc__ or '').strip().split('\n')[0]
             print(f"{name:32} {doc}")
         return 0
-    make_ready(releases)
+    kind = BACKENDS[backend]
+    make_ready(releases, kind)
     progress = Progress(repeat * sum(map(len, plan.values())), len(releases) > 1)
-    results = side_by_side(plan, progress, repeat, no_build)
+    results = side_by_side(plan, progress, repeat, no_build, kind)
     return conclude(once_more(results, no_build) if again else results)
 
 
-def side_by_side(plan, progress, repeat, no_build):
+def side_by_side(plan, progress, repeat, no_build, kind):
     results, errors = [], []
 
     def work(release):
         try:
-            results.extend(run_release(release, plan[release], progress, repeat, no_build))
+            results.extend(run_release(release, plan[release], progress, repeat, no_build,
+                                       kind))
         except Exception as error:      # must not be lost with its thread
             errors.append(error)
 
@@ -229,12 +237,13 @@ def check(no_build=False):
     return run(list(RELEASES), [], no_build=no_build, again=True)
 
 
-def execute(release, command, network, systemd, no_build):
+def execute(release, command, network, systemd, no_build, backend):
     """One command in a guest; its output and its status become ours."""
-    make_ready([release])
+    kind = BACKENDS[backend]
+    make_ready([release], kind)
     status = None
     job = {"do": "exec", "command": command, "network": network, "systemd": systemd}
-    with Guest(release, job, None if no_build else build(release)) as guest:
+    with kind(release, job, None if no_build else build(release)) as guest:
         for event in guest.follow(lambda: float("inf")):
             if event["event"] == "output":
                 sys.stdout.buffer.write(event["data"].encode("latin-1"))
@@ -246,9 +255,10 @@ def execute(release, command, network, systemd, no_build):
     return status if status >= 0 else 128 - status
 
 
-def shell(release, no_build):
-    make_ready([release])
-    with Guest(release, {"do": "shell"}, None if no_build else build(release), terminal=True) as guest:
+def shell(release, no_build, backend):
+    kind = BACKENDS[backend]
+    make_ready([release], kind)
+    with kind(release, {"do": "shell"}, None if no_build else build(release), terminal=True) as guest:
         # At its end the kernel signals its whole process group, which here includes us.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         guest.process.wait()
