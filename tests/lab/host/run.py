@@ -1,5 +1,6 @@
 """Runs scenarios in a guest and tells how they went."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import fnmatch
@@ -19,6 +20,8 @@ BOOT_PATIENCE = 180     # seconds; a boot takes 3
 EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest watches over
 
 TRIED_AGAIN = 3         # more failures than that are no accident
+
+CHECK_GUESTS = 2        # of a release at once, in a check: scenarios wait as long as they work
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
 
@@ -88,19 +91,35 @@ class Progress:
             print(" ".join(word for word in words if word), flush=True)
 
 
-def run_release(release, names, progress, repeat, no_build, kind=Guest):
-    """Results of all the names. A guest that hangs is replaced for the rest of them. Scenarios
-    for systemd have a guest of their own."""
+def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1):
+    """Results of all the names, which so many guests share. Scenarios for systemd have a guest
+    of their own, beside the others or after them."""
     stage = None if no_build else build(release)
     if stage is None:
         say(f"Debian {release}: nothing built, so only what needs no build runs")
-    results, registry = [], load_scenarios()
+    registry = load_scenarios()
+    ordinary = [name for name in names if not registry[name].systemd]
+    systemd = [name for name in names if registry[name].systemd]
+
+    def work(left, under_systemd):
+        """A guest that hangs is replaced for the rest of its share."""
+        results, left = [], list(left)
+        while left:
+            results += one_boot(release, left, stage, progress, repeat, under_systemd, kind)
+        return results
+
     with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
-        for systemd in False, True:
-            left = [name for name in names if registry[name].systemd == systemd]
-            while left:
-                results += one_boot(release, left, stage, progress, repeat, systemd, kind)
-    return results
+        if guests == 1:
+            return work(ordinary, False) + work(systemd, True)
+        shares = [(ordinary[i::guests], False) for i in range(guests)] + [(systemd, True)]
+        return [r for results in at_once(work, shares) for r in results]
+
+
+def at_once(work, arguments):
+    """What work returns for each of the arguments, each in a thread; the first error at the end."""
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(arguments))) as pool:
+        waiting = [pool.submit(work, *words) for words in arguments]
+    return [job.result() for job in waiting]
 
 
 def one_boot(release, left, stage, progress, repeat, systemd, kind):
@@ -208,29 +227,11 @@ def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False
     kind = BACKENDS[backend]
     make_ready(releases, kind)
     progress = Progress(repeat * sum(map(len, plan.values())), len(releases) > 1)
-    results = side_by_side(plan, progress, repeat, no_build, kind)
+    guests = CHECK_GUESTS if again else 1
+    results = [r for of_release in at_once(run_release, [
+        (release, names, progress, repeat, no_build, kind, guests)
+        for release, names in plan.items() if names]) for r in of_release]
     return conclude(once_more(results, no_build) if again else results)
-
-
-def side_by_side(plan, progress, repeat, no_build, kind):
-    results, errors = [], []
-
-    def work(release):
-        try:
-            results.extend(run_release(release, plan[release], progress, repeat, no_build,
-                                       kind))
-        except Exception as error:      # must not be lost with its thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(release,)) for release in plan if plan[release]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        conclude(results)
-        raise errors[0]
-    return results
 
 
 def check(no_build=False):
