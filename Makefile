@@ -130,7 +130,8 @@ fuzz-%: tests/fuzz/fuzz_%.c
 	$(Q)mkdir -p $(B)/fuzz tests/fuzz/corpus/$*
 	$(Q)clang -std=c11 -D_GNU_SOURCE -g -O1 -I. -Ipptpctrl -Itests -Itests/conf \
 	    -fsanitize=fuzzer,address,undefined -o $(B)/fuzz/$* $< $(PROTO) \
-	    $(wildcard pptpctrl/conf*.c) pptpctrl/req.c pptpctrl/state.c
+	    $(wildcard pptpctrl/conf*.c) pptpctrl/hosts.c pptpctrl/req.c \
+	    pptpctrl/state.c
 	$(B)/fuzz/$* -max_total_time=$(FUZZ_TIME) -close_fd_mask=1 \
 	    $(B)/fuzz/new-$* tests/fuzz/corpus/$* 2>&1 | tail -3
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "conf_impl.h"
+#include "hosts.h"
 
 #define MAX_FILE	(1024u * 1024u)
 #define MAX_FINDINGS	100u	/* then only errors: a binary file is one */
@@ -265,6 +266,7 @@ conf_free(struct conf *conf)
 			free(*(char **)conf_field(conf, kw->value));
 	free(conf->local);
 	free(conf->remote);
+	hosts_free(conf->hosts);
 	*conf = (struct conf){ .file = NULL };
 }
 
@@ -318,8 +320,8 @@ read_all(int fd, size_t *ret_len)
 	return text;
 }
 
-bool
-conf_load(struct conf *conf, conf_report_fn report, void *arg)
+static bool
+load_file(struct conf *conf, conf_report_fn report, void *arg)
 {
 	struct conf_ctx ctx = { .conf = conf, .report = report, .arg = arg };
 	bool given = conf->file != NULL, ok = false;
@@ -352,4 +354,14 @@ conf_load(struct conf *conf, conf_report_fn report, void *arg)
 	if (fd >= 0)
 		close(fd);
 	return ok;
+}
+
+bool
+conf_load(struct conf *conf, conf_report_fn report, void *arg)
+{
+	bool ok = load_file(conf, report, arg);
+
+	hosts_free(conf->hosts);
+	conf->hosts = NULL;
+	return hosts_load(&conf->hosts, report, arg) && ok;
 }

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct hosts;
+
 #define CONF_DEFAULT_FILE	"/etc/pptpd.conf"
 #define CONF_DEFAULT_PPPD	"/usr/sbin/pppd"
 #define CONF_DEFAULT_PIDFILE	"/var/run/pptpd.pid"
@@ -57,6 +59,8 @@ struct conf {
 	bool foreground;	/* -f */
 	char *bcrelay;		/* NULL unless given; only recorded */
 	char *vrf;		/* NULL unless given; only recorded */
+
+	struct hosts *hosts;	/* hosts.allow and hosts.deny; NULL: no rule */
 
 	/* Pool: slot i offers local[n_local == 1 ? 0 : i] and remote[i].
 	 * Both NULL and 0 with delegate.  Else, after success, n_remote is
@@ -112,8 +116,8 @@ bool conf_argv(struct conf *conf, int argc, char **argv,
     const char **ret_text);
 
 /*
- * Read conf->file (or the default file) on top of what conf_argv set, and
- * work out the pool.  Returns false if a finding was CONF_ERROR.
+ * Read conf->file (or the default file) on top of what conf_argv set, work
+ * out the pool, read hosts.allow and hosts.deny.  Returns false if a finding was CONF_ERROR.
  */
 bool conf_load(struct conf *conf, conf_report_fn report, void *arg);
 

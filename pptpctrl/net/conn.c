@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hosts.h"
 #include "net/adopt.h"
 #include "net/worker.h"
 #include "proto/frame.h"
@@ -598,6 +599,31 @@ pause_listening(struct worker *w, int error)
 		    "LimitNOFILE)", strerror(error));
 }
 
+/* hosts.allow and hosts.deny, if there is anything in them. */
+static bool
+hosts_let_in(struct worker *w, int fd, struct in_addr peer)
+{
+	struct sockaddr_in own = { .sin_family = AF_UNSPEC };
+	socklen_t len = sizeof(own);
+	char ip[INET_ADDRSTRLEN];
+	uint32_t suppressed;
+	const char *name;
+	unsigned line;
+
+	if (!w->conf->hosts)
+		return true;
+	getsockname(fd, (struct sockaddr *)&own, &len);
+	if (hosts_ask(w->conf->hosts, peer, own.sin_addr, &name, &line))
+		return true;
+	w->refused_hosts++;
+	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
+	if (log_rate_ok(&w->hosts_rate, worker_now(w), 10000, &suppressed))
+		log_notice("MGR: Client %s refused: %s line %u (%u more "
+		    "before, %llu in all)", ip, name, line, suppressed,
+		    (unsigned long long)w->refused_hosts);
+	return false;
+}
+
 static int
 on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
@@ -620,7 +646,8 @@ on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			break;
 		if (got < 0)
 			continue;	/* that client gave up */
-		if (!admit_ask(&w->admit, sin.sin_addr, w->n_conns)) {
+		if (!hosts_let_in(w, got, sin.sin_addr) ||
+		    !admit_ask(&w->admit, sin.sin_addr, w->n_conns)) {
 			close(got);
 			continue;
 		}

@@ -58,7 +58,8 @@ struct worker {
 	struct state table;
 	uint32_t *free_key;
 	uint32_t n_free_keys;
-	struct log_rate refuse_rate, accept_rate;
+	struct log_rate refuse_rate, accept_rate, hosts_rate;
+	uint64_t refused_hosts;		/* by hosts.allow, hosts.deny */
 };
 
 /* Milliseconds of the monotonic clock, never 0. */

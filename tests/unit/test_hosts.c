@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hosts.c: hosts.allow and hosts.deny as libwrap decides. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "hosts.h"
+
+static char said[4096];
+static unsigned said_line;
+
+static void
+see(void *arg, enum conf_severity severity, const char *file, unsigned line,
+    const char *text)
+{
+	(void)arg;
+	(void)file;
+	said_line = line;
+	strcat(said, severity == CONF_ERROR ? "E " : "W ");
+	strcat(said, text);
+	strcat(said, "\n");
+}
+
+static const char *refused_by;
+static unsigned refused_line;
+
+/* +1 allowed, 0 refused, -1 the files are not taken. */
+static int
+ask_server(const char *allow, const char *deny, const char *client,
+    const char *server)
+{
+	struct hosts *h = hosts_new();
+	struct in_addr c, s;
+	int answer = -1;
+
+	said[0] = '\0';
+	refused_by = NULL;
+	inet_pton(AF_INET, client, &c);
+	inet_pton(AF_INET, server, &s);
+	if (hosts_parse(h, false, "allow", allow, strlen(allow), see, NULL) &&
+	    hosts_parse(h, true, "deny", deny, strlen(deny), see, NULL))
+		answer = hosts_ask(h, c, s, &refused_by, &refused_line);
+	hosts_free(h);
+	return answer;
+}
+
+static int
+ask(const char *allow, const char *deny, const char *client)
+{
+	return ask_server(allow, deny, client, "198.18.0.1");
+}
+
+static void
+everybody_comes_in_without_rules(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("", "", "192.0.2.1"), 1);
+	assert_int_equal(ask("# pptpd: 192.0.2.1\n\n \t\n",
+	    "sshd: ALL\nin.ftpd, sshd : .example.com\n", "192.0.2.1"), 1);
+	assert_string_equal(said, "");
+}
+
+static void
+the_first_match_decides(void **state)
+{
+	static const char deny[] = "# all others\nALL: ALL\n";
+
+	(void)state;
+	assert_int_equal(ask("pptpd: 192.0.2.1\n", deny, "192.0.2.1"), 1);
+	assert_int_equal(ask("pptpd: 192.0.2.1\n", deny, "192.0.2.10"), 0);
+	assert_string_equal(refused_by, "deny");
+	assert_int_equal(refused_line, 2);
+	assert_int_equal(ask("sshd: ALL\n", deny, "192.0.2.1"), 0);
+	assert_int_equal(ask("sshd PPTPD: all\n", deny, "192.0.2.1"), 1);
+	assert_int_equal(ask("ALL: 10.\npptpd: ALL: deny\n", "", "11.0.0.1"),
+	    0);
+	assert_string_equal(refused_by, "allow");
+	assert_int_equal(ask("", "pptpd: 10. : allow\nALL: ALL\n", "10.1.1.1"),
+	    1);
+}
+
+static void
+addresses_are_matched_by_their_text(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("", "ALL: 192.0.2.\n", "192.0.2.77"), 0);
+	assert_int_equal(ask("", "ALL: 192.0.2.\n", "192.0.20.7"), 1);
+	assert_int_equal(ask("", "ALL: 192.0.2\n", "192.0.2.7"), 1);
+	assert_int_equal(ask("", "ALL: 192.0.?.*\n", "192.0.2.7"), 0);
+	assert_int_equal(ask("", "ALL: 192.0.2.07\n", "192.0.2.7"), 1);
+	assert_int_equal(ask("", "ALL: [::1], [2001:db8::]/32 192.0.2.7\n",
+	    "192.0.2.7"), 0);
+	assert_string_equal(said, "");
+}
+
+static void
+networks_have_masks_or_lengths(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("", "ALL: 10.1.0.0/255.255.0.0\n", "10.1.9.9"), 0);
+	assert_int_equal(ask("", "ALL: 10.1.0.0/255.255.0.0\n", "10.2.9.9"), 1);
+	assert_int_equal(ask("", "ALL: 10.1.0.0/16\n", "10.1.9.9"), 0);
+	assert_int_equal(ask("", "ALL: 10.1.9.9/32\n", "10.1.9.9"), 0);
+	assert_string_equal(said, "");
+	assert_int_equal(ask("", "ALL: 10.1.9.9/255.255.255.255\n",
+	    "10.1.9.9"), 1);
+	assert_int_equal(ask("", "ALL: 10.1.0.1/16\n", "10.1.0.1"), 1);
+	assert_non_null(strstr(said, "W \"10.1.0.1/16\" matches nobody"));
+	assert_int_equal(ask("", "ALL: 10.1.0.0/99\n", "10.1.0.0"), 1);
+	assert_non_null(strstr(said, "no NETWORK/MASK"));
+	assert_int_equal(ask("", "ALL: 0.0.0.0/0\n", "10.1.0.0"), 1);
+}
+
+static void
+exceptions_nest(void **state)
+{
+	static const char deny[] =
+	    "ALL EXCEPT sshd: ALL EXCEPT 10. EXCEPT 10.9.\n";
+
+	(void)state;
+	assert_int_equal(ask("", deny, "192.0.2.1"), 0);
+	assert_int_equal(ask("", deny, "10.1.0.1"), 1);
+	assert_int_equal(ask("", deny, "10.9.0.1"), 0);
+	assert_int_equal(ask("", "ALL EXCEPT pptpd: ALL\n", "10.9.0.1"), 1);
+	assert_int_equal(ask("", "ALL: EXCEPT 10.\n", "10.9.0.1"), 1);
+}
+
+static void
+the_servers_address_may_be_named(void **state)
+{
+	static const char deny[] = "pptpd@198.18.0.1: ALL\n";
+
+	(void)state;
+	assert_int_equal(ask_server("", deny, "10.0.0.1", "198.18.0.1"), 0);
+	assert_int_equal(ask_server("", deny, "10.0.0.1", "198.18.0.2"), 1);
+}
+
+static void
+what_needs_others_is_refused_with_its_line(void **state)
+{
+	static const char *const bad[] = { ".example.com", "vpn.example.com",
+	    "localhost", "LOCAL", "KNOWN", "UNKNOWN", "PARANOID",
+	    "@netgroup", "joe@10.0.0.1", "/etc/hosts.list", "*.example" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char line[128] = "#\n\nsshd: .example\nALL: 10. ";
+
+		strcat(line, bad[i]);
+		strcat(line, "\n");
+		assert_int_equal(ask(line, "", "10.0.0.1"), -1);
+		assert_non_null(strstr(said, bad[i]));
+		assert_int_equal(said_line, 4);
+	}
+	/* Where nobody gets that far, nothing is needed. */
+	assert_int_equal(ask("ALL: ALL\nALL: LOCAL\n", "ALL: .example\n",
+	    "10.0.0.1"), 1);
+}
+
+static void
+options_are_read(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("", "ALL: 10. : spawn (echo %a\\: | mail root) & "
+	    ": DENY\n", "10.0.0.1"), 0);
+	assert_non_null(strstr(said, "option spawn does nothing here"));
+	assert_int_equal(ask("pptpd: ALL: twist /bin/echo no\n", "", "10.0.0.1"),
+	    0);
+	assert_int_equal(ask("pptpd: ALL: aclexec /bin/true\n", "", "10.0.0.1"),
+	    -1);
+}
+
+static void
+lines_are_joined_skipped_and_counted(void **state)
+{
+	char big[4096] = "ALL: ";
+
+	(void)state;
+	assert_int_equal(ask("", "ALL: \\\n 10. \\\n 11.\nALL: 12.\n",
+	    "12.0.0.1"), 0);
+	assert_int_equal(refused_line, 4);
+	assert_int_equal(ask("", "ALL: 12.", "12.0.0.1"), 0);
+	assert_int_equal(ask("", "ALL 12.\n", "12.0.0.1"), 1);
+	assert_non_null(strstr(said, "no \":\""));
+	memset(big + 5, ' ', 3000);
+	strcpy(big + 3005, "12.\n");
+	assert_int_equal(ask("", big, "12.0.0.1"), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everybody_comes_in_without_rules),
+		cmocka_unit_test(the_first_match_decides),
+		cmocka_unit_test(addresses_are_matched_by_their_text),
+		cmocka_unit_test(networks_have_masks_or_lengths),
+		cmocka_unit_test(exceptions_nest),
+		cmocka_unit_test(the_servers_address_may_be_named),
+		cmocka_unit_test(what_needs_others_is_refused_with_its_line),
+		cmocka_unit_test(options_are_read),
+		cmocka_unit_test(lines_are_joined_skipped_and_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
