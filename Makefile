@@ -81,6 +81,20 @@ $(B)/pptpctrl.so: $(wildcard plugin/*.c plugin/*.h)
 
 -include $(OBJ:.o=.d)
 
+# The load generator: a client of its own making, from no source of ours but
+# its own.
+LOAD_SRC = $(wildcard tests/bench/pptpload/*.c)
+$(B)/pptpload: $(LOAD_SRC) $(wildcard tests/bench/pptpload/*.h)
+	$(Q)mkdir -p $(@D)
+	$(call msg,LD,$@) $(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(LDFLAGS) \
+	    -o $@ $(LOAD_SRC) -lcrypto
+
+# What guests of the lab have besides the product.
+.PHONY: install-lab
+install-lab: $(B)/pptpload
+	$(INSTALL) -d $(DESTDIR)$(prefix)/lib/lab
+	$(INSTALL) -m 0755 $(B)/pptpload $(DESTDIR)$(prefix)/lib/lab/
+
 # --- tests --------------------------------------------------------------
 # Unit tests, replays and fuzz corpora always run under the sanitizers.
 SAN	= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \

@@ -18,13 +18,13 @@ cd /
 exec chroot "$TREE" sh -c '
 	set -e
 	make -j2 -C /lab/repo B=/lab/build
-	make -C /lab/repo B=/lab/build DESTDIR=/lab/stage install'
+	make -C /lab/repo B=/lab/build DESTDIR=/lab/stage install install-lab'
 """
 
 ON_MACHINE = r"""
 set -e
 make -j2 -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE"
-make -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE" DESTDIR="$STAGE" install
+make -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE" DESTDIR="$STAGE" install install-lab
 """
 
 

@@ -7,7 +7,7 @@ RECIPE_VERSION = 3
 # and nothing in /etc that runs.
 MACHINE = """
 debootstrap gcc make libc6-dev pkg-config
-libsystemd-dev libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-dev
+libsystemd-dev libssl-dev libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-dev
 """.split()
 
 # Everything that a guest needs at run time. Into a tree, never onto the machine.

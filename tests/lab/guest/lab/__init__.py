@@ -13,6 +13,7 @@ import time
 from . import leftovers, processes, systemd, traffic, wire
 from .client import Client
 from .errors import LabError, Skip
+from .load import Load
 from .logs import Journal, Log, ProgramLog, Syslog
 from .namespaces import Net, enter, inside, ip, popen, run, SERVER
 from .processes import poll
@@ -70,7 +71,7 @@ class Lab:
         self.datapath, self.systemd = datapath, systemd
         self.out = out
         self.started = time.monotonic()
-        self.servers, self.clients, self.captures = [], [], []
+        self.servers, self.clients, self.captures, self.loads = [], [], [], []
         self.notes = []
         self.steps = open(os.path.join(out, "scenario.log"), "a")
         self.syslog = (Journal if systemd else Syslog)(self.file("syslog.log"))
@@ -127,6 +128,13 @@ class Lab:
             self.say(f"client {user} in {client.ns} has {client.address} on {client.iface}")
         return client
 
+    def load(self, ns, mode, *words, server=None):
+        """A started Load: many clients in one process. words: pptpload's options."""
+        where = () if mode == "sink" else (server or self.net.addresses["srv"],)
+        load = Load(self, ns, mode, *words, *where)
+        self.loads.append(load)
+        return load
+
     # -- traffic --------------------------------------------------------------------
 
     def ping(self, ns, address, **how):
@@ -182,6 +190,6 @@ class Lab:
             if capture.process.poll() is None:
                 capture.process.terminate()
                 capture.process.wait()
-        for end in self.clients + self.servers:
+        for end in self.clients + self.loads + self.servers:
             if end.process is not None and end.process.poll() is None:
                 end.process.terminate()
