@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 
-from lab import poll, run, scenario, systemd
+from lab import DATAPATHS, poll, run, scenario, systemd
 from lab.namespaces import inside
 from lab.server import write
 from lab.service import SOCKET, UNIT
@@ -39,13 +39,13 @@ def states(*units):
     return [systemd.show(name, "ActiveState") for name in units or (UNIT, SOCKET)]
 
 
-@unit
+@scenario(group="systemd", datapaths=DATAPATHS, systemd=True)
 def service_login(lab):
     """pptpd.service started by hand: a call, its end, the service's end, its port."""
     server = lab.service()
     call = lab.client(up=True)
     lab.ping(call.ns, server.local_ip)
-    lab.transfer(call.ns, "srv", server.local_ip, 2_000_000)
+    lab.transfer(call.ns, "srv", server.local_ip, 200_000)
     call.stop()
     server.wait_log(r"call \d+ ended: .*, user \"alice\"")
     lab.expect_clean()
