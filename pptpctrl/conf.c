@@ -31,6 +31,15 @@
 #define AT(field)	.value = offsetof(struct conf, field), \
 			.src = offsetof(struct conf, src_##field)
 
+#define LIMIT(keyword, field, low, high, text)				\
+	.name = keyword, .type = KW_LIMIT,				\
+	.value = offsetof(struct conf, limits.field.n),			\
+	.src = offsetof(struct conf, limits.field.src),			\
+	.min = (low), .max = (high), .arg = "N", .doc = (text)
+#define AT_LIMITS(field)						\
+	.value = offsetof(struct conf, limits.field),			\
+	.src = offsetof(struct conf, limits.src_##field)
+
 /* Where a prefix of a long option fits two, the first counts. */
 const struct conf_kw conf_keywords[] = {
 	{ .name = "bcrelay", .opt = 'b', .type = KW_TEXT, AT(bcrelay),
@@ -83,6 +92,81 @@ const struct conf_kw conf_keywords[] = {
 	    .doc = "accepted, does nothing: see ip-vrf(8)",
 	    .gone = "the sockets are not bound to it; start the server with "
 	    "\"ip vrf exec NAME\"" },
+	/* Not PoPToP's. */
+	{ .name = "allow", .type = KW_NETS, AT_LIMITS(allow),
+	    .arg = "NETS", .doc = "only clients of these networks may connect" },
+	{ LIMIT("ban-after", ban_after, 0, 1000,
+	    "failed logins of a user from one source until it is banned"),
+	    .def = "10" },
+	{ LIMIT("ban-time", ban_time, 1, 86400 * 7,
+	    "seconds that a ban lasts"),
+	    .def = "600" },
+	{ LIMIT("call-burst", call_burst, 1, 65535,
+	    "calls that a source may ask for at once"),
+	    .def = "400" },
+	{ LIMIT("call-rate", call_rate, 0, 10000,
+	    "calls that a source may ask for, per second"),
+	    .def = "20" },
+	{ LIMIT("calls-per-minute", calls_per_minute, 1, 1000,
+	    "calls that one control connection may ask for"),
+	    .def = "10" },
+	{ LIMIT("connection-burst", connection_burst, 1, 65535,
+	    "connections that a source may open at once"),
+	    .def = "400" },
+	{ LIMIT("connection-rate", connection_rate, 0, 10000,
+	    "connections that a source may open, per second"),
+	    .def = "20" },
+	{ .name = "deny", .type = KW_NETS, AT_LIMITS(deny),
+	    .arg = "NETS", .doc = "clients of these networks may not connect" },
+	{ LIMIT("echo-interval", echo_interval, 5, 3600,
+	    "seconds of silence until a client is asked for an echo"),
+	    .def = "60" },
+	{ LIMIT("echo-rate", echo_rate, 1, 1000,
+	    "echo requests that are answered, per second"),
+	    .def = "10" },
+	{ LIMIT("echo-timeout", echo_timeout, 5, 3600,
+	    "seconds that a client has to answer"),
+	    .def = "60" },
+	{ LIMIT("idle-timeout", idle_timeout, 1, 3600,
+	    "seconds that a connection may be without a call"),
+	    .def = "30" },
+	{ LIMIT("max-calls-per-source", max_calls_source, 0,
+	    65535, "most calls of one source"),
+	    .def = "0" },
+	{ LIMIT("max-calls-per-user", max_calls_user, 0, 65535,
+	    "most calls of one user"),
+	    .def = "0" },
+	{ LIMIT("max-half-open", max_half_open, 1, 65535,
+	    "most connections that have said nothing yet"),
+	    .def = "1024" },
+	{ LIMIT("max-half-open-per-source", max_half_open_source,
+	    1, 65535, "the same, of one source"),
+	    .def = "256" },
+	{ LIMIT("max-starting", max_starting, 1, 1024,
+	    "most pppds that start at once"),
+	    .def = "32" },
+	{ LIMIT("max-unauthenticated", max_unauthenticated, 1,
+	    65535, "most connections without a login"),
+	    .def = "1024" },
+	{ LIMIT("max-unauthenticated-per-source",
+	    max_unauthenticated_source, 1, 65535,
+	    "the same, of one source"),
+	    .def = "256" },
+	{ LIMIT("message-burst", message_burst, 10, 65535,
+	    "control messages that a client may send at once"),
+	    .def = "100" },
+	{ LIMIT("message-rate", message_rate, 1, 10000,
+	    "control messages that a client may send, per second"),
+	    .def = "50" },
+	{ LIMIT("setup-timeout", setup_timeout, 5, 3600,
+	    "seconds from a call's begin until its network is up"),
+	    .def = "60" },
+	{ .name = "single-session", .type = KW_SESSIONS, AT_LIMITS(sessions),
+	    .def = "off", .arg = "WHAT",
+	    .doc = "one call for each user: off, refuse or replace" },
+	{ LIMIT("source-prefix", source_prefix, 8, 32,
+	    "bits of an address that make a source"),
+	    .def = "32" },
 	{ .name = NULL },
 };
 
@@ -200,7 +284,8 @@ apply_single(struct conf_ctx *ctx, const struct conf_kw *kw,
 		    "%s \"%s\": what follows # is a comment; "
 		    "PoPToP took it for a part of the file's name", kw->name,
 		    f->value);
-	ctx->lenient = f->extension;
+	/* PoPToP skipped all lines with our keywords: no reason to guess. */
+	ctx->lenient = f->extension && kw->type < KW_LIMIT;
 	conf_set(ctx, kw, f->value);
 	ctx->lenient = false;
 }
@@ -267,6 +352,8 @@ conf_free(struct conf *conf)
 	free(conf->local);
 	free(conf->remote);
 	hosts_free(conf->hosts);
+	free(conf->limits.allow.net);
+	free(conf->limits.deny.net);
 	*conf = (struct conf){ .file = NULL };
 }
 

@@ -37,6 +37,44 @@ enum conf_source {
 	CONF_FROM_ARGV,
 };
 
+/* May a user have more than one call? */
+enum conf_sessions {
+	CONF_SESSIONS_ANY,
+	CONF_SESSIONS_REFUSE,	/* no: the new one is ended */
+	CONF_SESSIONS_REPLACE,	/* no: the old one is ended */
+};
+
+/* Host byte order; addr has no bit outside mask. */
+struct conf_net {
+	uint32_t addr, mask;
+};
+
+struct conf_nets {
+	struct conf_net *net;
+	size_t n;
+};
+
+/* A number with its origin. */
+struct conf_limit {
+	unsigned n;
+	enum conf_source src;
+};
+
+/* Who may take how much; pptpd.conf(5) has the meaning of each.  Rates are
+ * per second, times in seconds, 0 where allowed: no limit. */
+struct conf_limits {
+	struct conf_limit max_half_open, max_half_open_source,
+	    max_unauthenticated, max_unauthenticated_source,
+	    max_calls_source, max_calls_user, max_starting, source_prefix,
+	    connection_rate, connection_burst, call_rate, call_burst,
+	    calls_per_minute, message_rate, message_burst, echo_rate,
+	    setup_timeout, idle_timeout, echo_interval, echo_timeout,
+	    ban_after, ban_time;
+	enum conf_sessions sessions;
+	struct conf_nets allow, deny;
+	enum conf_source src_sessions, src_allow, src_deny;
+};
+
 struct conf {
 	char *file;		/* the file read, never NULL after conf_load */
 	bool file_missing;	/* the default file does not exist: defaults */
@@ -70,6 +108,8 @@ struct conf {
 	size_t n_local;
 	struct in_addr *remote;
 	size_t n_remote;
+
+	struct conf_limits limits;
 
 	/* Where each came from, by keyword, for precedence and for check. */
 	enum conf_source src_connections, src_stimeout, src_debug, src_listen,
@@ -134,5 +174,15 @@ const char *conf_datapath_name(enum conf_datapath dp);
 /* Keyword number i of the file, with its one-line description; NULL and
  * *ret_doc untouched past the last.  For the test of the manual pages. */
 const char *conf_keyword(size_t i, const char **ret_doc);
+
+/*
+ * Keyword number i of struct conf_limits; its value as text goes to buf, its
+ * origin to *ret_src.  NULL past the last.
+ */
+const char *conf_limit(const struct conf *conf, size_t i, char *buf,
+    size_t size, enum conf_source *ret_src);
+
+/* Is addr in one of the networks? */
+bool conf_nets_match(const struct conf_nets *nets, struct in_addr addr);
 
 #endif

@@ -7,6 +7,7 @@
  *	conf_lines.c	text to the line that counts for each keyword
  *	conf_value.c	single values
  *	conf_list.c	lists of addresses, the pool
+ *	conf_limits.c	keywords that PoPToP did not have
  *	conf_argv.c	the command line
  */
 #ifndef PPTPCTRL_CONF_IMPL_H
@@ -43,6 +44,9 @@ enum conf_kw_type {
 	KW_LISTEN,	/* struct in_addr, number or name */
 	KW_DATAPATH,	/* enum conf_datapath */
 	KW_LIST,	/* addresses; needs all the others first */
+	KW_LIMIT,	/* unsigned, min..max; what is no number is an error */
+	KW_SESSIONS,	/* enum conf_sessions */
+	KW_NETS,	/* struct conf_nets */
 };
 
 struct conf_kw {
@@ -126,6 +130,15 @@ void conf_note_odd_address(struct conf_ctx *ctx, const struct conf_kw *kw,
 
 /* Set kw, which is no KW_LIST, to value, or report why not. */
 void conf_set(struct conf_ctx *ctx, const struct conf_kw *kw,
+    const char *value);
+
+/* --- conf_limits.c --- */
+
+bool conf_set_limit(struct conf_ctx *ctx, const struct conf_kw *kw,
+    const char *value);
+bool conf_set_sessions(struct conf_ctx *ctx, const struct conf_kw *kw,
+    const char *value);
+bool conf_set_nets(struct conf_ctx *ctx, const struct conf_kw *kw,
     const char *value);
 
 /* --- conf_list.c --- */

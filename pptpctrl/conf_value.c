@@ -276,6 +276,12 @@ set_by_type(struct conf_ctx *ctx, const struct conf_kw *kw, const char *value)
 		return set_datapath(ctx, kw, value);
 	case KW_LIST:
 		break;		/* conf_make_pool does these */
+	case KW_LIMIT:
+		return conf_set_limit(ctx, kw, value);
+	case KW_SESSIONS:
+		return conf_set_sessions(ctx, kw, value);
+	case KW_NETS:
+		return conf_set_nets(ctx, kw, value);
 	}
 	return false;
 }

@@ -86,6 +86,19 @@ print_addresses(const char *keyword, const struct in_addr *list, size_t n)
 }
 
 static void
+print_limits(const struct conf *conf)
+{
+	enum conf_source src;
+	const char *name;
+	char text[512];
+
+	for (size_t i = 0; (name = conf_limit(conf, i, text, sizeof(text),
+	    &src)) != NULL; i++)
+		if (text[0])
+			printf("%s %s\n", name, text);
+}
+
+static void
 print_conf(const struct conf *conf)
 {
 	char ip[INET_ADDRSTRLEN];
@@ -110,6 +123,7 @@ print_conf(const struct conf *conf)
 	printf("%s%s%s\n", conf->debug ? "debug\n" : "",
 	    conf->noipparam ? "noipparam\n" : "",
 	    conf->logwtmp ? "logwtmp\n" : "");
+	print_limits(conf);
 }
 
 /* --- the machine -------------------------------------------------------- */

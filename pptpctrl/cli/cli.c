@@ -27,6 +27,8 @@
 static int cmd_list(int argc, char **argv);
 static int cmd_terminate(int argc, char **argv);
 static int cmd_check(int argc, char **argv);
+static int cmd_status(int argc, char **argv);
+static int cmd_unban(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
@@ -41,6 +43,10 @@ static const struct command {
 	    "terminate CALL | user=NAME | ip=ADDRESS | all\n"
 	    "    end calls in order; ADDRESS is the client's or the "
 	    "assigned one" },
+	{ "status", cmd_status, "status [--json]\n"
+	    "    what was refused and dropped, what there is now, bans" },
+	{ "unban", cmd_unban, "unban user=NAME | all\n"
+	    "    forget failed logins and the bans after them" },
 	{ "check", cmd_check, "check [-c FILE]\n"
 	    "    the effective configuration and what is wrong with it" },
 	{ "help", cmd_help, "help" },
@@ -107,7 +113,8 @@ next_record(int fd, struct status_record *rec)
 	ssize_t n = recv(fd, rec, sizeof(*rec), 0);
 
 	if (n == sizeof(*rec) && rec->version == STATUS_VERSION) {
-		if (rec->kind == STATUS_CALL || rec->kind == STATUS_DONE)
+		if (rec->kind == STATUS_CALL || rec->kind == STATUS_DONE ||
+		    rec->kind == STATUS_NUMBER || rec->kind == STATUS_BAN)
 			return true;
 		fprintf(stderr, "pptpctrl: %s\n", rec->kind == STATUS_DENIED ?
 		    "only root may ask the server" :
@@ -307,6 +314,126 @@ cmd_terminate(int argc, char **argv)
 	printf("%" PRIu32 " call%s ending\n", rec.count,
 	    rec.count == 1 ? "" : "s");
 	return rec.count > 0 || req.select == STATUS_ALL ? 0 : 1;
+}
+
+/* --- status and unban --------------------------------------------------- */
+
+static void
+print_ban(const struct status_record *r)
+{
+	char user[LOG_ESCAPED_MAX(sizeof(r->user))], ip[INET_ADDRSTRLEN];
+
+	printf("%s from %s: ", r->value > 0 ? "banned" : "failed",
+	    ip_text(r->client, ip));
+	if (r->value > 0)
+		printf("%" PRIu64 " s left", (r->value + 999) / 1000);
+	else
+		printf("%" PRIu32 " times", r->count);
+	printf(", user \"%s\"\n", log_escape(user, sizeof(user), r->user));
+}
+
+static void
+print_number(const struct status_record *r)
+{
+	printf("%-36s %12" PRIu64 "\n", r->user, r->value);
+}
+
+/* "group.name" goes to name in the object called group. */
+static void
+json_number(struct json_object *top, const struct status_record *r)
+{
+	const char *dot = strchr(r->user, '.');
+	struct json_object *o;
+	char group[64];
+
+	if (!dot)
+		return;
+	snprintf(group, sizeof(group), "%.*s", (int)(dot - r->user), r->user);
+	if (!json_object_object_get_ex(top, group, &o)) {
+		o = json_object_new_object();
+		json_object_object_add(top, group, o);
+	}
+	add_number(o, dot + 1, r->value);
+}
+
+static void
+json_ban(struct json_object *array, const struct status_record *r)
+{
+	struct json_object *o = json_object_new_object();
+	char user[LOG_ESCAPED_MAX(sizeof(r->user))], ip[INET_ADDRSTRLEN];
+
+	add_text(o, "user", log_escape(user, sizeof(user), r->user));
+	add_text(o, "source", ip_text(r->client, ip));
+	add_number(o, "failures", r->count);
+	add_number(o, "banned_ms", r->value);
+	json_object_array_add(array, o);
+}
+
+static int
+cmd_status(int argc, char **argv)
+{
+	struct status_request req = { .version = STATUS_VERSION,
+	    .op = STATUS_NUMBERS };
+	struct json_object *top = NULL, *bans = NULL;
+	struct status_record rec;
+	int fd;
+
+	if (argc == 2 && strcmp(argv[1], "--json") == 0) {
+		top = json_object_new_object();
+		bans = json_object_new_array();
+		json_object_object_add(top, "bans", bans);
+	} else if (argc != 1) {
+		fprintf(stderr, "usage: pptpctrl status [--json]\n");
+		return 2;
+	}
+	fd = open_status();
+	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0)
+		return 1;
+	do {
+		if (!next_record(fd, &rec))
+			return 1;
+		rec.user[sizeof(rec.user) - 1] = '\0';
+		if (rec.kind == STATUS_NUMBER && top)
+			json_number(top, &rec);
+		else if (rec.kind == STATUS_NUMBER)
+			print_number(&rec);
+		else if (rec.kind == STATUS_BAN && top)
+			json_ban(bans, &rec);
+		else if (rec.kind == STATUS_BAN)
+			print_ban(&rec);
+	} while (rec.kind != STATUS_DONE);
+	close(fd);
+	if (top) {
+		printf("%s\n", json_object_to_json_string_ext(top,
+		    JSON_C_TO_STRING_PRETTY));
+		json_object_put(top);
+	}
+	return 0;
+}
+
+static int
+cmd_unban(int argc, char **argv)
+{
+	struct status_request req = { .version = STATUS_VERSION,
+	    .op = STATUS_UNBAN };
+	struct status_record rec;
+	int fd;
+
+	if (argc != 2 || (strcmp(argv[1], "all") != 0 &&
+	    strncmp(argv[1], "user=", 5) != 0)) {
+		fprintf(stderr, "usage: pptpctrl unban user=NAME | all\n");
+		return 2;
+	}
+	if (!parse_selection(argv[1], &req))
+		return 2;
+	fd = open_status();
+	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0 ||
+	    !next_record(fd, &rec))
+		return 1;
+	close(fd);
+	printf("%" PRIu32 " ban%s lifted\n", rec.count,
+	    rec.count == 1 ? "" : "s");
+	return 0;
 }
 
 bool

@@ -22,6 +22,7 @@ struct saved_session {
 	bool used;
 	bool opened, start_wanted, start_gre, started, stop_sent, was_up;
 	bool pppd_seen, user_proven, has_exited, first_seen, client_gone;
+	bool trusted, authenticated, auth_failed;
 	uint32_t open_tries;
 	uint64_t asked_ms, start_ms, up_ms;
 	uint32_t local, remote;
@@ -33,6 +34,7 @@ struct saved_session {
 	struct pppfilter filter;
 	char ifname[16];
 	char user[256];
+	char claim[256];
 };
 
 /* A record: this, as long as its writer knew it, then out_len bytes. */
@@ -85,6 +87,8 @@ export_session(struct saved_session *to, const struct session *s)
 		.was_up = s->was_up, .pppd_seen = s->pppd_seen,
 		.user_proven = s->user_proven, .has_exited = s->has_exited,
 		.first_seen = f->first_seen, .client_gone = f->client_gone,
+		.trusted = f->trusted, .authenticated = s->authenticated,
+		.auth_failed = s->auth_failed,
 		.open_tries = s->open_tries, .asked_ms = s->asked_ms,
 		.start_ms = s->start_ms, .up_ms = s->up_ms,
 		.local = s->local, .remote = s->remote, .auth = s->auth,
@@ -96,6 +100,7 @@ export_session(struct saved_session *to, const struct session *s)
 		.if_rx = s->if_rx, .if_tx = s->if_tx, .filter = f->filter };
 	memcpy(to->ifname, s->ifname, sizeof(to->ifname));
 	memcpy(to->user, s->user, sizeof(to->user));
+	memcpy(to->claim, s->claim, sizeof(to->claim));
 }
 
 static struct flow_live *
@@ -221,7 +226,8 @@ is_sound(const struct worker *w, const struct saved_conn *rec)
 			continue;
 		if (one->own_id == 0 || session_id_used(w, one->own_id) ||
 		    !is_text(one->ifname, sizeof(one->ifname)) ||
-		    !is_text(one->user, sizeof(one->user)))
+		    !is_text(one->user, sizeof(one->user)) ||
+		    !is_text(one->claim, sizeof(one->claim)))
 			return false;
 		for (unsigned k = 0; k < i; k++)
 			if (rec->session[k].used &&
@@ -243,6 +249,7 @@ import_session(struct conn *c, unsigned slot, const struct saved_session *from,
 	s->flow.filter = from->filter;
 	s->flow.first_seen = from->first_seen;
 	s->flow.client_gone = from->client_gone;
+	s->flow.trusted = from->trusted;
 	s->flow.own_live = *live;
 	flow_set_live(&s->flow, &s->flow.own_live, 0, true);
 	s->worker = c->worker;
@@ -258,6 +265,8 @@ import_session(struct conn *c, unsigned slot, const struct saved_session *from,
 	s->pppd_seen = from->pppd_seen;
 	s->user_proven = from->user_proven;
 	s->has_exited = from->has_exited;
+	s->authenticated = from->authenticated;
+	s->auth_failed = from->auth_failed;
 	s->open_tries = from->open_tries;
 	s->asked_ms = from->asked_ms;
 	s->start_ms = from->start_ms;
@@ -276,7 +285,34 @@ import_session(struct conn *c, unsigned slot, const struct saved_session *from,
 	s->if_tx = from->if_tx;
 	memcpy(s->ifname, from->ifname, sizeof(s->ifname));
 	memcpy(s->user, from->user, sizeof(s->user));
+	memcpy(s->claim, from->claim, sizeof(s->claim));
 	return s;
+}
+
+/* It counts for the limits as it did; what they said before, and who was
+ * banned, is forgotten. */
+static bool
+admit_again(struct conn *c, const struct saved_conn *from)
+{
+	enum admit_stage stage = ADMIT_GREETED;
+	unsigned n_calls = 0, n_auth = 0;
+
+	for (unsigned i = 0; i < CTRL_MAX_CALLS; i++) {
+		const struct saved_session *one = &from->session[i];
+
+		n_calls += one->used;
+		n_auth += one->used && one->authenticated;
+		if (one->used && one->first_seen)
+			stage = ADMIT_LOGIN;
+	}
+	if (c->fd < 0)
+		stage = ADMIT_CLOSED;
+	else if (c->closing)
+		stage = ADMIT_LEAVING;
+	else if (n_auth > 0)
+		stage = ADMIT_AUTH;
+	return admit_adopt(c->worker->admit, &c->admit, c->peer, stage,
+	    n_calls, n_auth, worker_now(c->worker));
 }
 
 static void
@@ -383,6 +419,8 @@ adopt_record(struct worker *w, const struct state *old, uint32_t key,
 	if (!c)
 		return false;
 	r = conn_add(c, w, fd);
+	if (r >= 0 && !admit_again(c, from))
+		r = -ENOMEM;
 	if (r < 0)
 		log_fatal("worker: %s", strerror(-r));
 	c->key = key;

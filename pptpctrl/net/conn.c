@@ -19,6 +19,7 @@
 #define LINGER_MS	3000u
 #define ACCEPT_BURST	64
 #define ACCEPT_PAUSE_US	100000u
+#define REFUSAL_MS	10000u	/* between two lines about the same */
 
 static void perform(struct conn *c, struct ctrl_acts *acts);
 static void arm(struct conn *c);
@@ -33,6 +34,12 @@ struct in_addr
 conn_own(const struct conn *c)
 {
 	return c->own;
+}
+
+struct admit_client *
+conn_admit(struct conn *c)
+{
+	return &c->admit;
 }
 
 const struct ctrl *
@@ -72,7 +79,7 @@ close_socket(struct conn *c)
 	c->out = NULL;
 	c->out_len = 0;
 	c->write_until = 0;
-	admit_done(&c->worker->admit, &c->admit);
+	admit_closed(c->worker->admit, &c->admit);
 	adopt_drop(c);
 }
 
@@ -94,6 +101,7 @@ free_if_done(struct conn *c)
 	TAILQ_REMOVE(&w->conns, c, next);
 	w->n_conns--;
 	adopt_forget(c);
+	admit_gone(w->admit, &c->admit);
 	free(c);
 	worker_check_done(w);
 	return true;
@@ -110,6 +118,8 @@ deadline(const struct conn *c)
 		at = c->write_until;
 	if (c->lingering && c->linger_until < at)
 		at = c->linger_until;
+	if (c->read_from != 0 && c->read_from < at)
+		at = c->read_from;
 	return at;
 }
 
@@ -234,6 +244,58 @@ send_message(struct conn *c, const uint8_t *msg, size_t len)
 	return true;
 }
 
+/* --- limits ------------------------------------------------------------- */
+
+/* One line for each kind of refusal and interval. */
+static void
+log_refusal(struct worker *w, struct in_addr peer, enum admit_count why)
+{
+	char ip[INET_ADDRSTRLEN];
+	uint32_t suppressed;
+
+	if (!log_rate_ok(&w->refusal_rate[why], worker_now(w), REFUSAL_MS,
+	    &suppressed))
+		return;
+	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
+	if (suppressed > 0)
+		log_warn("CTRL: Client %s refused: %s; and %u more since the "
+		    "last such line", ip, admit_count_text(why), suppressed);
+	else
+		log_warn("CTRL: Client %s refused: %s", ip,
+		    admit_count_text(why));
+}
+
+/* Another connection takes its place. */
+static void
+give_way(struct admit_client *client, enum admit_count why)
+{
+	struct conn *c = (struct conn *)(void *)((char *)client -
+	    offsetof(struct conn, admit));
+	struct worker *w = c->worker;
+	struct ctrl_acts acts = { .n = 0 };
+
+	log_refusal(w, c->peer, why);
+	/* A word of farewell, but not to a crowd. */
+	if (c->ctrl.state == CTRL_WAIT_SCCRQ ||
+	    admit_in_stage(w->admit, ADMIT_LEAVING) > ADMIT_LEAVING_MAX) {
+		conn_lost(c);
+		return;
+	}
+	ctrl_shutdown(&c->ctrl, CALL_END_GAVE_WAY, worker_now(w), &acts);
+	perform(c, &acts);
+}
+
+static void
+greeted(struct conn *c)
+{
+	enum admit_count why;
+	struct admit_client *victim = admit_greeted(c->worker->admit,
+	    &c->admit, &why);
+
+	if (victim)
+		give_way(victim, why);
+}
+
 /* --- actions ------------------------------------------------------------ */
 
 static void
@@ -245,7 +307,7 @@ note(struct conn *c, const struct ctrl_act *a)
 	peer_text(c, ip);
 	switch (a->note) {
 	case CTRL_NOTE_ESTABLISHED:
-		admit_done(&c->worker->admit, &c->admit);
+		greeted(c);
 		if (!c->announced)
 			log_info("CTRL: Client %s control connection started",
 			    ip);
@@ -300,8 +362,49 @@ note(struct conn *c, const struct ctrl_act *a)
 /* Slots that could not be opened, to be told once the list is done. */
 struct failed_opens {
 	uint8_t slot[CTRL_MAX_CALLS];
+	enum call_open_result result[CTRL_MAX_CALLS];
 	unsigned n;
 };
+
+static void
+open_call(struct conn *c, uint8_t slot, struct failed_opens *failed)
+{
+	struct worker *w = c->worker;
+	enum call_open_result result = CALL_OPEN_NO_RESOURCE;
+	enum admit_count why;
+
+	switch (admit_call(w->admit, &c->admit, worker_now(w), &why)) {
+	case ADMIT_CALL_OK:
+		c->session[slot] = session_open(w, c, slot,
+		    c->ctrl.call[slot].peer_id);
+		if (c->session[slot])
+			return;
+		admit_call_over(w->admit, &c->admit, false);
+		break;
+	case ADMIT_CALL_BUSY:
+		result = CALL_OPEN_BUSY;
+		log_refusal(w, c->peer, why);
+		break;
+	case ADMIT_CALL_BANNED:
+		result = CALL_OPEN_POLICY;
+		log_refusal(w, c->peer, why);
+		break;
+	}
+	failed->slot[failed->n] = slot;
+	failed->result[failed->n++] = result;
+}
+
+static void
+free_call(struct conn *c, uint8_t slot)
+{
+	struct session *s = c->session[slot];
+
+	if (!s)
+		return;
+	c->session[slot] = NULL;
+	admit_call_over(c->worker->admit, &c->admit, s->authenticated);
+	session_free(s, &c->ctrl.call[slot]);
+}
 
 static void
 act(struct conn *c, const struct ctrl_acts *acts, const struct ctrl_act *a,
@@ -315,10 +418,7 @@ act(struct conn *c, const struct ctrl_acts *acts, const struct ctrl_act *a,
 			*ret_lost = true;
 		break;
 	case CTRL_ACT_OPEN:
-		*s = session_open(c->worker, c, a->slot,
-		    c->ctrl.call[a->slot].peer_id);
-		if (!*s)
-			failed->slot[failed->n++] = a->slot;
+		open_call(c, a->slot % CTRL_MAX_CALLS, failed);
 		break;
 	case CTRL_ACT_START:
 		if (*s)
@@ -329,9 +429,7 @@ act(struct conn *c, const struct ctrl_acts *acts, const struct ctrl_act *a,
 			session_stop(*s, a->arg != 0);
 		break;
 	case CTRL_ACT_FREE:
-		if (*s)
-			session_free(*s, &c->ctrl.call[a->slot]);
-		*s = NULL;
+		free_call(c, a->slot % CTRL_MAX_CALLS);
 		break;
 	case CTRL_ACT_CLOSE:
 		c->closing = true;
@@ -359,8 +457,8 @@ perform(struct conn *c, struct ctrl_acts *acts)
 	for (unsigned i = 0; i < failed.n; i++) {
 		struct ctrl_acts more = { .n = 0 };
 
-		ctrl_opened(&c->ctrl, failed.slot[i], CALL_OPEN_NO_RESOURCE,
-		    0, worker_now(c->worker), &more);
+		ctrl_opened(&c->ctrl, failed.slot[i], failed.result[i], 0,
+		    worker_now(c->worker), &more);
 		for (size_t k = 0; k < more.n; k++)
 			act(c, &more, &more.act[k], &failed, &is_lost);
 	}
@@ -493,6 +591,11 @@ on_timer(sd_event_source *src, uint64_t usec, void *arg)
 		conn_lost(c);
 		return 0;
 	}
+	if (c->read_from != 0 && now >= c->read_from) {
+		c->read_from = 0;
+		if (c->fd >= 0)
+			sd_event_source_set_io_events(c->io, EPOLLIN);
+	}
 	adopt_begin(c);
 	ctrl_tick(&c->ctrl, now, &acts);
 	perform(c, &acts);
@@ -532,12 +635,26 @@ conn_resume(struct conn *c)
 		settle(c);
 }
 
+static bool
+admitted(struct worker *w, struct conn *c, struct in_addr peer,
+    uint64_t *ret_wait_ms, struct admit_client **ret_victim,
+    enum admit_count *ret_why)
+{
+	if (admit_connect(w->admit, &c->admit, peer, worker_now(w),
+	    ret_wait_ms, ret_victim, ret_why))
+		return true;
+	log_refusal(w, peer, *ret_why);
+	return false;
+}
+
 static void
 welcome(struct worker *w, int fd, struct in_addr peer)
 {
 	struct sockaddr_in own;
 	socklen_t len = sizeof(own);
-	struct admit_entry *oldest;
+	struct admit_client *victim;
+	enum admit_count why;
+	uint64_t wait_ms;
 	struct conn *c = calloc(1, sizeof(*c));
 
 	if (!c || getsockname(fd, (struct sockaddr *)&own, &len) < 0) {
@@ -546,8 +663,9 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 		return;
 	}
 	/* A socket from systemd may be bound to more than listen names. */
-	if (w->conf->listen_set && w->conf->listen.s_addr != INADDR_ANY &&
-	    own.sin_addr.s_addr != w->conf->listen.s_addr) {
+	if ((w->conf->listen_set && w->conf->listen.s_addr != INADDR_ANY &&
+	    own.sin_addr.s_addr != w->conf->listen.s_addr) ||
+	    !admitted(w, c, peer, &wait_ms, &victim, &why)) {
 		free(c);
 		close(fd);
 		return;
@@ -555,19 +673,20 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 	c->peer = peer;
 	c->own = own.sin_addr;
 	if (conn_add(c, w, fd) < 0) {
+		admit_gone(w->admit, &c->admit);
 		free(c);
 		close(fd);
 		return;
 	}
-	ctrl_init(&c->ctrl, &w->ctrl_conf, worker_now(w));
-	arm(c);
-	admit_half_open(&w->admit, &c->admit, peer, &oldest);
-	if (oldest) {
-		struct conn *old = (struct conn *)(void *)((char *)oldest -
-		    offsetof(struct conn, admit));
-
-		conn_lost(old);
+	if (wait_ms > 0) {
+		c->read_from = worker_now(w) + wait_ms;
+		sd_event_source_set_io_events(c->io, 0);
 	}
+	/* The client's time begins when it is listened to. */
+	ctrl_init(&c->ctrl, &w->ctrl_conf, worker_now(w) + wait_ms);
+	arm(c);
+	if (victim)
+		give_way(victim, why);
 }
 
 static int
@@ -615,12 +734,12 @@ hosts_let_in(struct worker *w, int fd, struct in_addr peer)
 	getsockname(fd, (struct sockaddr *)&own, &len);
 	if (hosts_ask(w->conf->hosts, peer, own.sin_addr, &name, &line))
 		return true;
-	w->refused_hosts++;
+	admit_note(w->admit, ADMIT_HOSTS);
 	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
 	if (log_rate_ok(&w->hosts_rate, worker_now(w), 10000, &suppressed))
 		log_notice("MGR: Client %s refused: %s line %u (%u more "
 		    "before, %llu in all)", ip, name, line, suppressed,
-		    (unsigned long long)w->refused_hosts);
+		    (unsigned long long)admit_counted(w->admit, ADMIT_HOSTS));
 	return false;
 }
 
@@ -646,8 +765,7 @@ on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			break;
 		if (got < 0)
 			continue;	/* that client gave up */
-		if (!hosts_let_in(w, got, sin.sin_addr) ||
-		    !admit_ask(&w->admit, sin.sin_addr, w->n_conns)) {
+		if (!hosts_let_in(w, got, sin.sin_addr)) {
 			close(got);
 			continue;
 		}
@@ -685,6 +803,7 @@ conn_gre(struct conn *c, unsigned slot)
 {
 	struct ctrl_acts acts = { .n = 0 };
 
+	admit_gre(c->worker->admit, &c->admit);
 	ctrl_gre(&c->ctrl, slot, worker_now(c->worker), &acts);
 	perform(c, &acts);
 }

@@ -25,7 +25,7 @@ struct conn {			/* private to conn.c and adopt.c */
 	struct ctrl ctrl;
 	struct worker *worker;
 	TAILQ_ENTRY(conn) next;
-	struct admit_entry admit;
+	struct admit_client admit;
 	int fd;			/* -1: closed, waits for its calls */
 	uint32_t key;		/* its slot in the worker's table; 0: none */
 	struct in_addr peer, own;
@@ -38,6 +38,7 @@ struct conn {			/* private to conn.c and adopt.c */
 	unsigned busy;		/* inside perform(): not to be saved */
 	uint64_t linger_until;	/* ms */
 	uint64_t write_until;	/* ms; 0: nothing waits to be written */
+	uint64_t read_from;	/* ms; 0: now.  A client that is slowed */
 	uint16_t in_off;	/* bytes of in that are done with */
 	uint16_t in_len;
 	uint16_t out_len;
@@ -67,6 +68,9 @@ int conn_listen(struct worker *w, int fd);
 /* The client's address and ours on this connection. */
 struct in_addr conn_peer(const struct conn *c);
 struct in_addr conn_own(const struct conn *c);
+
+/* Its place among those who wait, and want calls. */
+struct admit_client *conn_admit(struct conn *c);
 
 /* The machine, to look at. */
 const struct ctrl *conn_ctrl(const struct conn *c);

@@ -50,6 +50,7 @@ struct relay {
 	uint64_t now;		/* us, of this wakeup */
 	uint64_t ack_at;	/* us, next look at acks; 0: none owed */
 	flow_first_fn first;
+	flow_claim_fn claim;	/* NULL: all may log in */
 	void *arg;
 	struct state *table;	/* NULL: nobody comes after us */
 	struct l2tp l2tp;
@@ -72,7 +73,7 @@ struct relay {
 
 const char *const flow_drop_names[DROP_KINDS] = {
 	"short", "plaintext", "oversize", "protocol", "mppe", "late",
-	"duplicate", "far", "no-buffer", "from-pppd", "send",
+	"duplicate", "far", "no-buffer", "from-pppd", "send", "login",
 };
 
 static uint64_t
@@ -297,6 +298,16 @@ step_keys(struct flow *f)
 	return any;
 }
 
+static bool
+may_log_in(struct relay *r, struct flow *f, const uint8_t *frame, size_t len)
+{
+	char name[256];
+
+	return f->trusted || !r->claim ||
+	    !pppfilter_claim(frame, len, name, sizeof(name)) ||
+	    r->claim(f, name, r->arg);
+}
+
 /* A frame whose turn it is: the filter's word, then on to pppd. */
 static void
 deliver(struct relay *r, struct flow *f, uint8_t *frame, size_t len,
@@ -310,6 +321,10 @@ deliver(struct relay *r, struct flow *f, uint8_t *frame, size_t len,
 		verdict = pppfilter_in(&f->filter, frame, len, seq, &slot);
 	switch (verdict) {
 	case PPP_PASS:
+		if (!may_log_in(r, f, frame, len)) {
+			f->counts.drop[DROP_LOGIN]++;
+			break;
+		}
 		f->counts.rx_frames++;
 		f->counts.rx_bytes += len;
 		channel_put(&f->channel, frame, len);
@@ -897,6 +912,12 @@ relay_new(sd_event *loop, int gre_fd, int udp_fd, flow_first_fn first,
 		return NULL;
 	}
 	return r;
+}
+
+void
+relay_on_claim(struct relay *r, flow_claim_fn claim)
+{
+	r->claim = claim;
 }
 
 void

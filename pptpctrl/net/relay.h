@@ -25,9 +25,14 @@ struct flow;
 /* The first data frame of the client arrived.  Once per flow. */
 typedef void (*flow_first_fn)(struct flow *f, void *arg);
 
+/* Before the flow's .trusted is set: the client claims name to log in.
+ * False: the frame is dropped. */
+typedef bool (*flow_claim_fn)(struct flow *f, const char *name, void *arg);
+
 enum flow_drop {
 	DROP_SHORT, DROP_PLAIN, DROP_OVERSIZE, DROP_PROTOCOL, DROP_MPPE,
 	DROP_LATE, DROP_DUP, DROP_FAR, DROP_NO_BUFFER, DROP_OUT, DROP_SEND,
+	DROP_LOGIN,
 	DROP_KINDS
 };
 extern const char *const flow_drop_names[DROP_KINDS];
@@ -71,6 +76,7 @@ struct flow {
 		size_t len;
 	} held[PPP_HOLD_SLOTS];
 	bool first_seen;
+	bool trusted;		/* logged in: its logins are not looked at */
 	bool client_gone;	/* answer pppd's Terminate-Request for it */
 	bool ack_listed, gap_listed, dirty;
 	TAILQ_ENTRY(flow) acks, gaps, dirties;
@@ -80,6 +86,9 @@ struct flow {
  * errno. */
 struct relay *relay_new(sd_event *loop, int gre_fd, int udp_fd,
     flow_first_fn first, void *arg);
+
+/* Ask claim about logins, with relay_new's arg. */
+void relay_on_claim(struct relay *r, flow_claim_fn claim);
 void relay_free(struct relay *r);
 
 /* Fill in ids and addresses (network order) and start with no channel. */

@@ -16,7 +16,6 @@
 
 #define REST_MS		60000u	/* a freed call id waits so long */
 #define OPEN_TRIES	8u	/* ids that another program has */
-#define MAX_STARTING	32u	/* pppds that are not up yet */
 #define START_PLACE_MS	10000u	/* a slow login keeps its place so long */
 #define PUMP_MS		1000u
 #define SESSION_LINE	256
@@ -65,6 +64,25 @@ unsigned
 sessions_count(const struct worker *w)
 {
 	return w->sessions->count;
+}
+
+unsigned
+sessions_starting(const struct worker *w)
+{
+	return w->sessions->n_starting;
+}
+
+unsigned
+sessions_waiting(const struct worker *w)
+{
+	const struct session *s;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(s, &w->sessions->with_gre, starts)
+		n++;
+	TAILQ_FOREACH(s, &w->sessions->without, starts)
+		n++;
+	return n;
 }
 
 struct session *
@@ -251,6 +269,7 @@ leave_queues(struct session *s)
 	if (s->counts_start) {
 		TAILQ_REMOVE(&ss->starting, s, starts);
 		ss->n_starting--;
+		admit_starting(conn_admit(s->conn), -1);
 	}
 	s->counts_start = false;
 }
@@ -269,6 +288,7 @@ start_now(struct session *s)
 	s->counts_start = true;
 	TAILQ_INSERT_TAIL(&ss->starting, s, starts);
 	ss->n_starting++;
+	admit_starting(conn_admit(s->conn), 1);
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
 	log_info("CTRL: Starting call (launching pppd, opening GRE)");
 	log_debug("call %u: client %s: pppd starts %s", s->flow.own_id, ip,
@@ -287,6 +307,21 @@ on_pump(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* Of those who wait, the oldest of the sources that have the fewest starting:
+ * one address with many clients, or an attacker's, takes no more than its
+ * share.  NULL: none waits. */
+static struct session *
+next_start(const struct start_list *list)
+{
+	struct session *best = TAILQ_FIRST(list), *s;
+
+	TAILQ_FOREACH(s, list, starts)
+		if (admit_fewer_starting(conn_admit(s->conn),
+		    conn_admit(best->conn)))
+			best = s;
+	return best;
+}
+
 /* Give free places to those who wait. */
 static void
 pump(struct worker *w)
@@ -297,10 +332,10 @@ pump(struct worker *w)
 
 	while ((s = TAILQ_FIRST(&ss->starting)) && s->gone_ms <= now)
 		leave_queues(s);
-	while (ss->n_starting < MAX_STARTING) {
-		s = TAILQ_FIRST(&ss->with_gre);
+	while (ss->n_starting < w->conf->limits.max_starting.n) {
+		s = next_start(&ss->with_gre);
 		if (!s)
-			s = TAILQ_FIRST(&ss->without);
+			s = next_start(&ss->without);
 		if (!s)
 			return;
 		leave_queues(s);
@@ -466,14 +501,120 @@ log_auth_failed(const struct session *s, const char *reason)
 	    log_escape(name, sizeof(name), s->user));
 }
 
+static void
+log_ban(const struct session *s)
+{
+	char ip[INET_ADDRSTRLEN], name[LOG_ESCAPED_MAX(sizeof(s->user))];
+
+	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
+	log_warn("CTRL: Client %s banned for %u s after failed logins, user "
+	    "\"%s\"", ip, s->worker->conf->limits.ban_time.n,
+	    log_escape(name, sizeof(name), s->user));
+}
+
 /* pppd says that the client did not prove a name; once per call. */
 static void
 auth_failed(struct session *s)
 {
+	struct worker *w = s->worker;
+
 	if (s->auth_failed)
 		return;
 	s->auth_failed = true;
 	log_auth_failed(s, s->user[0] ? "credentials" : "no-method");
+	if (!s->claim[0])
+		snprintf(s->claim, sizeof(s->claim), "%s", s->user);
+	if (s->claim[0] && admit_failed(w->admit, conn_admit(s->conn),
+	    s->claim, worker_now(w)))
+		log_ban(s);
+}
+
+/* End it for what it claimed. */
+static void
+banned(struct session *s)
+{
+	if (!s->auth_failed)
+		log_auth_failed(s, "banned");
+	s->auth_failed = true;
+	conn_terminate(s->conn, s->slot, CALL_END_BANNED);
+}
+
+bool
+session_claim(struct session *s, const char *name)
+{
+	struct worker *w = s->worker;
+
+	snprintf(s->claim, sizeof(s->claim), "%s", name);
+	switch (admit_login(w->admit, conn_admit(s->conn), s->claim,
+	    worker_now(w))) {
+	case BANS_PASS:
+		return true;
+	case BANS_LATER:
+		return false;
+	case BANS_BANNED:
+		break;
+	}
+	snprintf(s->user, sizeof(s->user), "%s", name);
+	banned(s);
+	return false;
+}
+
+/* The user proved to be who he is: may he have one more? */
+static void
+limit_user(struct session *s)
+{
+	struct worker *w = s->worker;
+	const struct conf_limits *l = &w->conf->limits;
+	unsigned most = l->sessions == CONF_SESSIONS_REFUSE ? 1 :
+	    l->max_calls_user.n;
+	struct session *other;
+	unsigned n = 0;
+
+	for (unsigned id = 1; (other = session_next(w, id));
+	    id = other->flow.own_id + 1u) {
+		if (other == s || !other->user_proven || other->stop_sent ||
+		    strcmp(other->user, s->user) != 0)
+			continue;
+		n++;
+		if (l->sessions != CONF_SESSIONS_REPLACE)
+			continue;
+		admit_note(w->admit, ADMIT_USER_REPLACED);
+		conn_terminate(other->conn, other->slot, CALL_END_REPLACED);
+	}
+	if (l->sessions == CONF_SESSIONS_REPLACE || most == 0 || n < most)
+		return;
+	admit_note(w->admit, ADMIT_USER_LIMIT);
+	conn_terminate(s->conn, s->slot, CALL_END_USER_LIMIT);
+}
+
+/* From now on its connection gives way to nobody. */
+static void
+established(struct session *s)
+{
+	s->flow.trusted = true;
+	if (s->authenticated)
+		return;
+	s->authenticated = true;
+	admit_authenticated(s->worker->admit, conn_admit(s->conn), s->claim);
+}
+
+static void
+authenticated(struct session *s)
+{
+	struct worker *w = s->worker;
+
+	if (s->authenticated || s->stop_sent)
+		return;
+	if (!s->claim[0])
+		snprintf(s->claim, sizeof(s->claim), "%s", s->user);
+	/* Where no frame comes by here it is known only now. */
+	if (w->path == CONF_DP_KERNEL && admit_login(w->admit,
+	    conn_admit(s->conn), s->claim, worker_now(w)) == BANS_BANNED) {
+		banned(s);
+		return;
+	}
+	established(s);
+	limit_user(s);
 }
 
 static void
@@ -584,6 +725,7 @@ is_up(struct session *s, const struct ev *ev)
 	memcpy(s->ifname, ev->ifname, sizeof(s->ifname));
 	if (ev->name[0])
 		memcpy(s->user, ev->name, sizeof(s->user));
+	established(s);
 	if (s->was_up)
 		return;		/* IPCP renegotiated */
 	s->was_up = true;
@@ -630,6 +772,8 @@ plugin_event(struct session *s, const struct ev *ev)
 		memcpy(s->user, ev->name, sizeof(s->user));
 		s->user_proven = ev->auth != EV_AUTH_NONE;
 		s->auth = ev->auth;
+		if (s->user_proven)
+			authenticated(s);
 		break;
 	case EV_UP:
 		is_up(s, ev);
@@ -778,6 +922,7 @@ session_adopt(struct session *s, int pty)
 		s->gone_ms = worker_now(w) + START_PLACE_MS;
 		TAILQ_INSERT_TAIL(&ss->starting, s, starts);
 		ss->n_starting++;
+		admit_starting(conn_admit(s->conn), 1);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "net/bans.h"
 #include "net/relay.h"
 #include "proto/call.h"
 #include "req.h"
@@ -43,6 +44,8 @@ struct session {
 	char ifname[16];
 	char user[256];		/* claimed or proven name */
 	bool user_proven;
+	bool authenticated;	/* admission knows that */
+	char claim[256];	/* name of its last login, as sent */
 	bool auth_failed;	/* its line is written */
 	/* of the end */
 	struct rep exited;
@@ -66,6 +69,9 @@ void session_start(struct session *s, bool gre);
 
 /* The client's first frame is here: goes before those without. */
 void session_first_frame(struct session *s);
+
+/* The client claims name; false: pppd must not see that. */
+bool session_claim(struct session *s, const char *name);
 
 /* CTRL_ACT_STOP. */
 void session_stop(struct session *s, bool client_gone);
@@ -96,5 +102,9 @@ struct session *session_next(struct worker *w, unsigned from);
 void session_ask_traffic(struct session *s);
 
 unsigned sessions_count(const struct worker *w);
+
+/* max-starting: how many have a place, how many wait for one. */
+unsigned sessions_starting(const struct worker *w);
+unsigned sessions_waiting(const struct worker *w);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "net/status.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/stats.h"
 #include "net/worker.h"
 
 #define CLIENTS_MAX	32u
@@ -21,6 +23,7 @@ struct client {
 	int fd;
 	sd_event_source *io, *timer;
 	bool denied, asked;
+	bool numbers_sent;
 	struct status_request req;
 	unsigned next_id;	/* list: to be sent next */
 	uint32_t count;
@@ -111,6 +114,60 @@ list(struct client *c)
 	finish(c, STATUS_DONE);
 }
 
+/* The n-th ban from the oldest; NULL: there are less. */
+static const struct ban *
+ban_number(const struct bans *bans, unsigned n)
+{
+	const struct ban *b = bans_next(bans, NULL);
+
+	while (b && n-- > 0)
+		b = bans_next(bans, b);
+	return b;
+}
+
+static void
+numbers(struct client *c)
+{
+	const struct worker *w = c->worker;
+	const struct bans *bans = admit_bans(w->admit);
+	uint64_t now = worker_now(w);
+	const struct ban *b;
+
+	for (; !c->numbers_sent; c->next_id++) {
+		struct status_record rec = { .kind = STATUS_NUMBER };
+
+		if (!stats_number(w, c->next_id - 1, rec.user, &rec.value)) {
+			c->numbers_sent = true;
+			c->next_id = 0;
+			break;
+		}
+		if (!send_record(c, &rec))
+			return;
+	}
+	/* Bans may come and go while this waits for its reader: then one is
+	 * shown twice, or not. */
+	for (b = ban_number(bans, c->next_id); b; b = bans_next(bans, b)) {
+		struct status_record rec = { .kind = STATUS_BAN,
+		    .client = htonl(b->source), .count = b->fails };
+
+		memcpy(rec.user, b->name, sizeof(b->name));
+		if (b->until > now)
+			rec.value = b->until - now;
+		if (!send_record(c, &rec))
+			return;
+		c->next_id++;
+	}
+	finish(c, STATUS_DONE);
+}
+
+static void
+unban(struct client *c)
+{
+	c->count = admit_unban(c->worker->admit,
+	    c->req.select == STATUS_BY_USER ? c->req.user : NULL);
+	finish(c, STATUS_DONE);
+}
+
 static bool
 selected(const struct session *s, const struct status_request *req)
 {
@@ -156,6 +213,10 @@ answer(struct client *c)
 		list(c);
 	else if (c->req.op == STATUS_TERMINATE)
 		terminate(c);
+	else if (c->req.op == STATUS_NUMBERS)
+		numbers(c);
+	else if (c->req.op == STATUS_UNBAN)
+		unban(c);
 	else
 		finish(c, STATUS_BAD);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The status socket: list and terminate, for root only (the peer's
+ * The status socket: list, terminate, status and unban, for root only (the peer's
  * credentials are asked for, whatever the file's mode).  Fixed-size structs
  * on SOCK_SEQPACKET; the command line makes text or JSON of them.
  */
@@ -14,6 +14,9 @@
 enum status_op {
 	STATUS_LIST = 1,	/* a STATUS_CALL each, then STATUS_DONE */
 	STATUS_TERMINATE,	/* then STATUS_DONE with the number ended */
+	STATUS_NUMBERS,		/* a STATUS_NUMBER or STATUS_BAN each, then
+				 * STATUS_DONE */
+	STATUS_UNBAN,		/* STATUS_ALL or _BY_USER; then STATUS_DONE */
 };
 
 enum status_select {
@@ -36,6 +39,9 @@ enum status_kind {
 	STATUS_DONE,
 	STATUS_DENIED,
 	STATUS_BAD,		/* request not understood: other version? */
+	STATUS_NUMBER,		/* user: what; value */
+	STATUS_BAN,		/* user; client: its source; count: failures
+				 * since; value: ms left, 0: not banned */
 };
 
 struct status_record {
@@ -53,6 +59,7 @@ struct status_record {
 	uint64_t age_ms;	/* since the call was asked for */
 	uint64_t up_ms;		/* since the network is up, 0: is not */
 	uint64_t rx_bytes, tx_bytes, rx_frames, tx_frames;
+	uint64_t value;		/* STATUS_NUMBER, STATUS_BAN */
 	uint32_t reordered, lost;
 	uint32_t drop[16];	/* by enum flow_drop */
 	char ifname[16];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,6 +86,13 @@ on_first_frame(struct flow *f, void *arg)
 	conn_gre(s->conn, s->slot);
 }
 
+static bool
+on_claim(struct flow *f, const char *name, void *arg)
+{
+	(void)arg;
+	return session_claim((struct session *)(void *)f, name);
+}
+
 static int
 by_number(const void *a, const void *b)
 {
@@ -129,8 +137,18 @@ keep_only(const struct worker_setup *setup)
 static void
 limits(struct worker *w)
 {
+	const struct conf_limits *l = &w->conf->limits;
+
 	ctrl_conf_init(&w->ctrl_conf);
 	w->ctrl_conf.sccrq_ms = w->conf->stimeout * 1000;
+	w->ctrl_conf.idle_ms = l->idle_timeout.n * 1000;
+	w->ctrl_conf.echo_ms = l->echo_interval.n * 1000;
+	w->ctrl_conf.echo_wait_ms = l->echo_timeout.n * 1000;
+	w->ctrl_conf.setup_ms = l->setup_timeout.n * 1000;
+	w->ctrl_conf.calls_per_minute = l->calls_per_minute.n;
+	w->ctrl_conf.msg_rate = l->message_rate.n;
+	w->ctrl_conf.msg_burst = l->message_burst.n;
+	w->ctrl_conf.echo_rate = l->echo_rate.n;
 	/* One call per connection is what every client does; more need call
 	 * ids that kernel clients cannot tell apart. */
 	w->ctrl_conf.max_calls = w->path == CONF_DP_KERNEL ? 1 :
@@ -138,13 +156,13 @@ limits(struct worker *w)
 	/* The kernel path shows us no GRE to wait for. */
 	if (w->path == CONF_DP_KERNEL)
 		w->ctrl_conf.start_ms = 1;
-	admit_init(&w->admit, w->conf->connections);
 }
 
 static int
 set_up(struct worker *w, const struct worker_setup *setup)
 {
 	int r = sd_event_new(&w->loop);
+	uint64_t seed;
 
 	if (r < 0)
 		return r;
@@ -152,13 +170,17 @@ set_up(struct worker *w, const struct worker_setup *setup)
 	if (!w->launcher)
 		return -errno;
 	w->sessions = sessions_new(w);
-	if (!w->sessions)
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return -EIO;
+	w->admit = admit_new(&w->conf->limits, w->conf->connections, seed);
+	if (!w->sessions || !w->admit)
 		return -ENOMEM;
 	if (setup->gre_fd >= 0) {
 		w->relay = relay_new(w->loop, setup->gre_fd, setup->udp_fd,
 		    on_first_frame, w);
 		if (!w->relay)
 			return -errno;
+		relay_on_claim(w->relay, on_claim);
 	}
 	for (int i = 0; i < setup->n_listen && r >= 0; i++)
 		r = conn_listen(w, setup->listen_fd[i]);

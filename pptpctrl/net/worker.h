@@ -47,7 +47,7 @@ struct worker {
 	struct ipc *launcher;
 	struct relay *relay;	/* NULL on the kernel path */
 	struct sessions *sessions;
-	struct admit admit;
+	struct admit *admit;
 	struct ctrl_conf ctrl_conf;
 	TAILQ_HEAD(conn_list, conn) conns;
 	unsigned n_conns;
@@ -59,7 +59,7 @@ struct worker {
 	uint32_t *free_key;
 	uint32_t n_free_keys;
 	struct log_rate refuse_rate, accept_rate, hosts_rate;
-	uint64_t refused_hosts;		/* by hosts.allow, hosts.deny */
+	struct log_rate refusal_rate[ADMIT_COUNTS];
 };
 
 /* Milliseconds of the monotonic clock, never 0. */

@@ -224,6 +224,14 @@ call_end_text(enum call_end end)
 		return "server lost the channel or the process of the call";
 	case CALL_END_REFUSED:
 		return "call was refused";
+	case CALL_END_BANNED:
+		return "banned after failed logins (ban-after)";
+	case CALL_END_USER_LIMIT:
+		return "the user has as many calls as allowed";
+	case CALL_END_REPLACED:
+		return "the user called again (single-session)";
+	case CALL_END_GAVE_WAY:
+		return "did not log in, and gave way to a newer connection";
 	}
 	return "unknown";
 }

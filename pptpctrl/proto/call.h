@@ -36,6 +36,10 @@ enum call_end {
 	CALL_END_PPPD,		/* pppd ended: its status says more */
 	CALL_END_LOST,		/* channel or per-call parent was lost */
 	CALL_END_REFUSED,	/* never opened: busy, no resource, policy */
+	CALL_END_BANNED,	/* too many failed logins */
+	CALL_END_USER_LIMIT,	/* the user has calls enough */
+	CALL_END_REPLACED,	/* the user called again */
+	CALL_END_GAVE_WAY,	/* not logged in, and others wait */
 };
 
 /* The launcher's answer about channel and address. */

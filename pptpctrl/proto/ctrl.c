@@ -120,6 +120,15 @@ send_not_opened(struct ctrl_acts *out, const struct call *call)
 	}
 }
 
+/* By the administrator, or by what he wrote into the configuration. */
+static bool
+ended_by_rule(enum call_end end)
+{
+	return end == CALL_END_ADMIN || end == CALL_END_SHUTDOWN ||
+	    end == CALL_END_BANNED || end == CALL_END_USER_LIMIT ||
+	    end == CALL_END_REPLACED || end == CALL_END_GAVE_WAY;
+}
+
 static void
 send_cdn(struct ctrl_acts *out, uint16_t own_id, enum call_event ev,
     enum call_end end)
@@ -129,7 +138,7 @@ send_cdn(struct ctrl_acts *out, uint16_t own_id, enum call_event ev,
 
 	if (ev == CALL_EV_CLEARED) {
 		m.cdn.result = CDN_REQUEST;
-	} else if (end == CALL_END_ADMIN || end == CALL_END_SHUTDOWN) {
+	} else if (ended_by_rule(end)) {
 		m.cdn.result = CDN_ADMIN;
 	} else if (end == CALL_END_LOST) {
 		m.cdn.result = CDN_GENERAL;

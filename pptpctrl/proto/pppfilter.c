@@ -18,6 +18,10 @@
 #define CODE_TERM_REQ	5u
 #define CODE_TERM_ACK	6u
 #define CONTROL_HDR_LEN	4u	/* code, id, length */
+#define CODE_CHAP_RESPONSE 2u
+#define CODE_PAP_REQUEST 1u
+#define CODE_EAP_RESPONSE 2u
+#define EAP_IDENTITY	1u
 
 /* RFC 3078 section 3: A (keys begin anew) and D (encrypted); stateless, each
  * frame has both. */
@@ -314,4 +318,42 @@ pppfilter_term_ack(uint8_t *out, size_t size, const uint8_t *frame,
 	wr_u8(&w, (uint8_t)h.id);
 	wr_u16(&w, CONTROL_HDR_LEN);
 	return w.bad ? 0 : size - w.left;
+}
+
+bool
+pppfilter_claim(const uint8_t *frame, size_t len, char *out, size_t size)
+{
+	struct ppp_hdr h;
+	struct rd r;
+	size_t whole, n;
+	unsigned first;
+
+	if (!parse(frame, len, &h) || h.len < CONTROL_HDR_LEN + 1)
+		return false;
+	r = (struct rd){ .p = frame + (len - h.len) + 2, .left = h.len - 2 };
+	whole = rd_u16(&r);
+	first = rd_u8(&r);
+	if (whole <= CONTROL_HDR_LEN || whole > h.len)
+		return false;
+	n = whole - CONTROL_HDR_LEN - 1;
+	if (h.proto == PPP_CHAP && h.code == CODE_CHAP_RESPONSE) {
+		/* first: length of the value before the name */
+		if (first > n)
+			return false;
+		r.p += first;
+		n -= first;
+	} else if (h.proto == PPP_PAP && h.code == CODE_PAP_REQUEST) {
+		/* first: length of the name */
+		if (first > n)
+			return false;
+		n = first;
+	} else if (h.proto != PPP_EAP || h.code != CODE_EAP_RESPONSE ||
+	    first != EAP_IDENTITY) {
+		return false;
+	}
+	if (n > size - 1)
+		n = size - 1;
+	memcpy(out, r.p, n);
+	out[n] = '\0';
+	return true;
 }

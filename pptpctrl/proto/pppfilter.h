@@ -121,4 +121,12 @@ enum ppp_out pppfilter_out(struct pppfilter *f, const uint8_t *frame,
 size_t pppfilter_term_ack(uint8_t *out, size_t size, const uint8_t *frame,
     size_t len);
 
+/*
+ * Does the frame claim a name: CHAP Response, PAP Authenticate-Request or EAP
+ * identity?  Then the name, cut to what fits and ended by NUL, is in
+ * out[0..size), size at least 1.
+ */
+bool pppfilter_claim(const uint8_t *frame, size_t len, char *out,
+    size_t size);
+
 #endif

@@ -95,6 +95,20 @@ print_pool(const char *name, const struct in_addr *a, size_t n,
 	}
 }
 
+/* Those that are not the default. */
+static void
+print_limits(const struct conf *c)
+{
+	enum conf_source src;
+	const char *name;
+	char text[512];
+
+	for (size_t i = 0; (name = conf_limit(c, i, text, sizeof(text),
+	    &src)) != NULL; i++)
+		if (src != CONF_FROM_DEFAULT)
+			print_text(name, text, src);
+}
+
 static void
 print_conf(const struct conf *c)
 {
@@ -118,6 +132,7 @@ print_conf(const struct conf *c)
 	print_number("connections", c->connections, c->src_connections);
 	print_pool("localip", c->local, c->n_local, c->src_local);
 	print_pool("remoteip", c->remote, c->n_remote, c->src_remote);
+	print_limits(c);
 }
 
 static void

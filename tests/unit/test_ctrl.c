@@ -1913,7 +1913,7 @@ static void
 every_value_has_a_text(void **state)
 {
 	(void)state;
-	for (int i = CALL_END_NONE; i <= CALL_END_REFUSED; i++) {
+	for (int i = CALL_END_NONE; i <= CALL_END_GAVE_WAY; i++) {
 		const char *s = call_end_text((enum call_end)i);
 
 		assert_true(strlen(s) >= 10);

@@ -656,11 +656,74 @@ another_process_goes_on(void **state)
 	assert_false(f.mppe_any);
 }
 
+/* --- names that are claimed --- */
+
+#define CLAIM(...)	claims((const uint8_t []){ __VA_ARGS__ },	\
+			    sizeof((const uint8_t []){ __VA_ARGS__ }))
+
+/* The name, or NULL. */
+static const char *
+claims(const uint8_t *bytes, size_t len)
+{
+	static char name[6];
+
+	memset(name, '!', sizeof(name));
+	if (pppfilter_claim(bytes, len, name, sizeof(name)))
+		return name;
+	assert_int_equal(name[0], '!');
+	return NULL;
+}
+
+static void
+names_are_found_in_logins(void **state)
+{
+	(void)state;
+	/* CHAP Response: the value's length, the value, the name. */
+	assert_string_equal(CLAIM(0xff, 0x03, 0xc2, 0x23, 2, 7, 0, 10, 2, 9, 9,
+	    'b', 'o', 'b'), "bob");
+	assert_string_equal(CLAIM(0xc2, 0x23, 2, 7, 0, 8, 0, 'b', 'o', 'b'),
+	    "bob");
+	/* PAP: the name's length, the name, the password. */
+	assert_string_equal(CLAIM(0xc0, 0x23, 1, 1, 0, 11, 3, 'b', 'o', 'b', 2,
+	    'p', 'w'), "bob");
+	assert_string_equal(CLAIM(0xc2, 0x27, 2, 1, 0, 8, 1, 'b', 'o', 'b'),
+	    "bob");
+	/* Padding behind the packet is no part of it. */
+	assert_string_equal(CLAIM(0xc2, 0x27, 2, 1, 0, 8, 1, 'b', 'o', 'b', 'x',
+	    'x'), "bob");
+	assert_string_equal(CLAIM(0xc2, 0x23, 2, 7, 0, 7, 2, 9, 9), "");
+	/* What does not fit is cut. */
+	assert_string_equal(CLAIM(0xc2, 0x23, 2, 7, 0, 12, 0, 'a', 'l', 'i',
+	    'c', 'i', 'a', 's'), "alici");
+}
+
+static void
+nothing_else_claims_a_name(void **state)
+{
+	(void)state;
+	assert_null(CLAIM(0xc2, 0x23, 1, 7, 0, 8, 0, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc0, 0x23, 2, 7, 0, 8, 3, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc2, 0x27, 2, 7, 0, 8, 3, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc2, 0x27, 1, 7, 0, 8, 1, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc0, 0x21, 2, 7, 0, 8, 1, 'b', 'o', 'b'));
+	/* Lengths that reach beyond, or not to the first byte. */
+	assert_null(CLAIM(0xc2, 0x23, 2, 7, 0, 9, 0, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc2, 0x23, 2, 7, 0, 8, 4, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc0, 0x23, 1, 7, 0, 8, 4, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc2, 0x23, 2, 7, 0, 4, 0, 'b', 'o', 'b'));
+	assert_null(CLAIM(0xc2, 0x23, 2, 7, 0, 5));
+	assert_null(CLAIM(0xc2));
+	/* The first byte alone is a whole packet. */
+	assert_string_equal(CLAIM(0xc2, 0x23, 2, 7, 0, 5, 0), "");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(windows_login_passes),
+		cmocka_unit_test(names_are_found_in_logins),
+		cmocka_unit_test(nothing_else_claims_a_name),
 		cmocka_unit_test(plain_data_is_dropped_where_mppe_is_required),
 		cmocka_unit_test(plain_data_passes_where_it_is_agreed),
 		cmocka_unit_test(no_data_passes_before_the_configuration),
