@@ -20,6 +20,7 @@
 #include "net/sandbox.h"
 #include "net/worker.h"
 #include "priv/launch.h"
+#include "priv/store.h"
 #include "priv/title.h"
 
 /* Where the process that was started waits for the daemon: -1 in the
@@ -156,6 +157,53 @@ run_worker(const struct launch *l, int control)
 	return worker_main(&setup);
 }
 
+/* What the program was started with, to start it again. */
+static struct start {
+	int argc;
+	char **argv;
+	char path[4096];
+} start;
+
+/* Now, while the file is still under its name. */
+static void
+remember_start(int argc, char **argv)
+{
+	ssize_t n = readlink("/proc/self/exe", start.path,
+	    sizeof(start.path) - 1);
+
+	start.path[n > 0 ? n : 0] = '\0';
+	start.argc = argc;
+	start.argv = argv;
+}
+
+/* PoPToP's own lines do not say where; who reloads must be told. */
+static void
+report_again(void *arg, enum conf_severity severity, const char *file,
+    unsigned line, const char *text)
+{
+	report(arg, severity, file, line, text);
+	if (severity == CONF_ERROR && file && line > 0)
+		log_err("MGR: the error is in %s line %u", file, line);
+}
+
+/* Would the configuration be accepted now? */
+static bool
+check_again(void *arg)
+{
+	const struct start *s = arg;
+	enum conf_action action;
+	const char *text;
+	struct conf conf;
+	bool fine;
+
+	conf_init(&conf);
+	fine = conf_argv(&conf, s->argc, s->argv, report_again, NULL, &action,
+	    &text) && action == CONF_RUN && conf_load(&conf, report_again,
+	    NULL);
+	conf_free(&conf);
+	return fine;
+}
+
 static int
 serve(struct conf *conf)
 {
@@ -180,6 +228,10 @@ serve(struct conf *conf)
 		return LAUNCH_FAILED;
 	}
 	launch.worker_kind = adopt_kind();
+	launch.check = check_again;
+	launch.check_arg = &start;
+	launch.program = start.path;
+	launch.argv = start.argv;
 	status = launch_run(&launch, run_worker, ready, conf);
 	unlink(conf->pidfile);
 	return (int)status;
@@ -199,6 +251,7 @@ main(int argc, char **argv)
 		return cli_run(argc - 1, argv + 1);
 	have_standard_descriptors();
 	title_init(argc, argv);
+	remember_start(argc, argv);
 	umask(022);
 	conf_init(&conf);
 	log_open("pptpd", true);
@@ -216,7 +269,11 @@ main(int argc, char **argv)
 	}
 	log_set_debug(conf.debug);
 	log_open("pptpd", conf.foreground);
-	if (!conf.foreground)
+	if (store_init() < 0)
+		log_fatal("MGR: descriptors from systemd: %s",
+		    strerror(errno));
+	/* After a reload it is there already. */
+	if (!conf.foreground && !store_inherited())
 		go_background();
 	status = serve(&conf);
 	conf_free(&conf);

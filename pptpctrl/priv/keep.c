@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "priv/keep.h"
+#include "priv/store.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -39,6 +40,7 @@ keep_tcp(struct keep *k, uint32_t key, int fd)
 	if (fd >= 0 && key > 0 && key <= k->n_keys && k->tcp[key] == 0 &&
 	    keep_is_connection(fd)) {
 		k->tcp[key] = fd;
+		store_put(STORE_TCP, key, fd);
 		return true;
 	}
 	if (fd >= 0)
@@ -51,6 +53,7 @@ keep_drop_tcp(struct keep *k, uint32_t key)
 {
 	if (key > k->n_keys || k->tcp[key] == 0)
 		return;
+	store_remove(STORE_TCP, key);
 	close(k->tcp[key]);
 	k->tcp[key] = 0;
 }
@@ -59,13 +62,16 @@ void
 keep_pty(struct keep *k, uint16_t call, int fd)
 {
 	k->pty[call] = fd;
+	store_put(STORE_PTY, call, fd);
 }
 
 void
 keep_drop_pty(struct keep *k, uint16_t call)
 {
-	if (k->pty[call] > 0)
-		close(k->pty[call]);
+	if (k->pty[call] <= 0)
+		return;
+	store_remove(STORE_PTY, call);
+	close(k->pty[call]);
 	k->pty[call] = 0;
 }
 

@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,11 +23,14 @@
 
 #include "ipc.h"
 #include "log.h"
+#include "priv/inherit.h"
 #include "priv/launcher.h"
 #include "priv/pool.h"
 #include "priv/pppd.h"
 #include "priv/probe.h"
+#include "priv/proc.h"
 #include "priv/shim.h"
+#include "priv/store.h"
 #include "req.h"
 
 #define KILL_MS		5000		/* after SIGTERM, parent lost */
@@ -33,6 +38,7 @@
 #define IFACE_RETRY_MS	100
 #define BOUNCE_MS	2000
 #define DRAIN_MAX	256
+#define RESTART_SIGNAL	SIGUSR2	/* RestartKillSignal= of the unit */
 
 /* Does any interface here have addr, as its own or as its peer's? */
 static bool
@@ -80,7 +86,7 @@ finish_if_done(struct launcher *la)
 		    la->serving ? LAUNCH_CRASHED : LAUNCH_FAILED);
 }
 
-static int
+int
 arm(struct launcher *la, sd_event_source **timer, unsigned ms,
     sd_event_time_handler_t fn, void *arg)
 {
@@ -92,6 +98,24 @@ arm(struct launcher *la, sd_event_source **timer, unsigned ms,
 
 /* --- the end of a call ------------------------------------------------ */
 
+static void
+close_shim(struct lcall *c)
+{
+	store_remove(STORE_SHIM, c->id);
+	ipc_free(c->shim);
+	c->shim = NULL;
+}
+
+static void
+close_channel(struct lcall *c)
+{
+	if (c->channel < 0)
+		return;
+	store_remove(STORE_CHANNEL, c->id);
+	close(c->channel);
+	c->channel = -1;
+}
+
 void
 call_free(struct lcall *c)
 {
@@ -99,13 +123,13 @@ call_free(struct lcall *c)
 
 	sd_event_source_disable_unref(c->timer);
 	sd_event_source_disable_unref(c->pppd_io);
-	ipc_free(c->shim);
-	if (c->channel >= 0)
-		close(c->channel);
+	close_shim(c);
+	close_channel(c);
 	if (c->pppd_fd >= 0)
 		close(c->pppd_fd);
 	keep_drop_pty(&la->l->keep, c->id);
 	pool_put(la->pool, c->slot, c->user);
+	forget_call(c);
 	la->call[c->id] = NULL;
 	la->n_calls--;
 	free(c);
@@ -162,6 +186,7 @@ send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
 	c->ip_up = false;
 	reply(c->la, &rep);
 	c->stage = STAGE_LEAVING;
+	save_call(c);
 	sd_event_source_disable_unref(c->pppd_io);
 	c->pppd_io = NULL;
 	on_iface_retry(NULL, 0, c);
@@ -175,11 +200,12 @@ ask_end(struct lcall *c)
 	if (c->stage != STAGE_RUNNING)
 		return;
 	c->stage = STAGE_ENDING;
+	save_call(c);
 	if (c->shim)
 		ipc_send(c->shim, &cmd, sizeof(cmd), -1);
 }
 
-static void
+void
 call_stop(struct lcall *c)
 {
 	if (c->stage == STAGE_OPEN)
@@ -224,9 +250,9 @@ parent_lost(struct lcall *c)
 {
 	int r;
 
-	ipc_free(c->shim);
-	c->shim = NULL;
+	close_shim(c);
 	c->stage = STAGE_ENDING;
+	save_call(c);
 	log_err("call %u: its parent process %d is gone; ending pppd %d",
 	    c->id, (int)c->shim_pid, (int)c->pppd_pid);
 	if (c->pppd_fd < 0) {
@@ -303,14 +329,47 @@ on_event(struct lcall *c, struct rep *rep)
 		c->plugin_status = ev->value;
 		break;
 	}
+	save_call(c);
 	rep->call = c->id;
 	reply(c->la, rep);
+}
+
+static void
+from_shim(struct lcall *c, struct rep *rep)
+{
+	switch (rep->op) {
+	case REP_STARTED:
+		c->pppd_pid = rep->pid;
+		if (c->pppd_fd >= 0)
+			close(c->pppd_fd);
+		c->pppd_fd = (int)syscall(SYS_pidfd_open, rep->pid, 0);
+		c->pppd_start = proc_start(rep->pid);
+		save_call(c);
+		rep->call = c->id;
+		rep->pid = c->shim_pid;
+		reply(c->la, rep);
+		break;
+	case REP_EVENT:
+		on_event(c, rep);
+		break;
+	case REP_EXITED:
+		close_shim(c);
+		if (rep->error != 0)
+			log_err("call %u: cannot run %s: %s", c->id,
+			    c->la->l->conf->ppp, strerror(rep->error));
+		send_exited(c, rep->error ? REP_EXIT_FAILED : REP_EXIT_PPPD,
+		    rep->wait_status, rep->error);
+		break;
+	default:
+		parent_lost(c);
+	}
 }
 
 void
 on_shim(void *arg, const void *buf, size_t len, int fd)
 {
 	struct lcall *c = arg;
+	struct launcher *la = c->la;
 	struct rep rep;
 
 	if (fd >= 0)
@@ -319,31 +378,9 @@ on_shim(void *arg, const void *buf, size_t len, int fd)
 		parent_lost(c);
 		return;
 	}
-	switch (rep.op) {
-	case REP_STARTED:
-		c->pppd_pid = rep.pid;
-		if (c->pppd_fd >= 0)
-			close(c->pppd_fd);
-		c->pppd_fd = (int)syscall(SYS_pidfd_open, rep.pid, 0);
-		rep.call = c->id;
-		rep.pid = c->shim_pid;
-		reply(c->la, &rep);
-		break;
-	case REP_EVENT:
-		on_event(c, &rep);
-		break;
-	case REP_EXITED:
-		ipc_free(c->shim);
-		c->shim = NULL;
-		if (rep.error != 0)
-			log_err("call %u: cannot run %s: %s", c->id,
-			    c->la->l->conf->ppp, strerror(rep.error));
-		send_exited(c, rep.error ? REP_EXIT_FAILED : REP_EXIT_PPPD,
-		    rep.wait_status, rep.error);
-		break;
-	default:
-		parent_lost(c);
-	}
+	state_begin(&la->calls, c->rec);
+	from_shim(c, &rep);
+	state_end(&la->calls);
 }
 
 /* --- verbs ------------------------------------------------------------ */
@@ -367,8 +404,11 @@ renew_tunnel(struct launcher *la)
 	    "a new one", la->l->tunnel.id, strerror(errno));
 	sd_event_source_disable_unref(la->tunnel_io);
 	la->tunnel_io = NULL;
-	if (tunnel_open(&la->l->tunnel, why) == 0 && watch_tunnel(la) >= 0)
+	if (tunnel_open(&la->l->tunnel, why) == 0 && watch_tunnel(la) >= 0) {
+		store_put(STORE_TUNNEL, 0, la->l->tunnel.kernel_fd);
+		save_server(la);
 		return 0;
+	}
 	log_err("MGR: no new tunnel: %s", why);
 	return -1;
 }
@@ -455,6 +495,8 @@ verb_open(struct launcher *la, const struct req *req)
 	}
 	la->call[c->id] = c;
 	la->n_calls++;
+	save_call(c);
+	store_put(STORE_CHANNEL, c->id, c->channel);
 	rep.tunnel = la->l->tunnel.id;
 	rep.local = c->local.s_addr;
 	rep.remote = c->remote.s_addr;
@@ -480,20 +522,26 @@ verb_start(struct launcher *la, struct lcall *c)
 		return;
 	}
 	args.control = pair[1];
+	/* Before there is a parent: no other launcher may start a second. */
+	c->stage = STAGE_RUNNING;
+	save_call(c);
+	store_put(STORE_SHIM, c->id, pair[0]);
 	c->shim_pid = shim_start(&args);
 	error = errno;
 	close(pair[1]);
-	close(c->channel);
-	c->channel = -1;
+	close_channel(c);
 	if (c->shim_pid < 0) {
+		store_remove(STORE_SHIM, c->id);
 		close(pair[0]);
 		send_exited(c, REP_EXIT_FAILED, 0, error);
 		return;
 	}
-	c->stage = STAGE_RUNNING;
+	c->shim_start = proc_start(c->shim_pid);
+	save_call(c);
 	c->shim = ipc_new(la->loop, pair[0], on_shim, c);
 	if (!c->shim) {
 		/* Its end closes: the parent ends pppd by itself. */
+		store_remove(STORE_SHIM, c->id);
 		close(pair[0]);
 		send_exited(c, REP_EXIT_FAILED, 0, ENOMEM);
 	}
@@ -536,6 +584,8 @@ condemn_worker(struct launcher *la, const char *what)
 	worker_lost(la);
 }
 
+static int on_late_check(sd_event_source *src, void *arg);
+
 static void
 worker_ready(struct launcher *la)
 {
@@ -546,6 +596,9 @@ worker_ready(struct launcher *la)
 		close(l->old_table);
 	l->old_table = -1;
 	la->live_table = l->table.fd;
+	store_put(STORE_WORKER, la->worker_gen + 1, la->live_table);
+	store_remove(STORE_WORKER, la->worker_gen++);
+	save_server(la);
 	if (la->serving) {
 		log_info("MGR: worker %d goes on with %u calls",
 		    (int)la->worker_pid, la->n_calls);
@@ -556,6 +609,8 @@ worker_ready(struct launcher *la)
 	log_info("MGR: Maximum of %u connections available",
 	    pool_size(la->pool));
 	la->ready(la->ready_arg);
+	if (l->inherits)
+		sd_event_add_defer(la->loop, NULL, on_late_check, la);
 }
 
 void
@@ -678,7 +733,7 @@ end_all_calls(struct launcher *la)
 			call_stop(la->call[id]);
 }
 
-static int
+int
 on_worker_timer(sd_event_source *src, uint64_t usec, void *arg)
 {
 	struct launcher *la = arg;
@@ -709,14 +764,70 @@ on_stop_signal(sd_event_source *src, const struct signalfd_siginfo *si,
 	return 0;
 }
 
+/* Would the program that would be executed run at all? */
+static bool
+runs(const char *path)
+{
+	char *argv[] = { (char *)(uintptr_t)path, NULL, NULL };
+	char option[] = "--version";
+	int status = -1;
+	pid_t pid;
+
+	argv[1] = option;
+	pid = fork();
+	if (pid == 0) {
+		close_range(0, ~0U, CLOSE_RANGE_CLOEXEC);
+		execv(path, argv);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static int
 on_hup(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
 {
+	struct launcher *la = arg;
+	const struct launch *l = la->l;
+	uint64_t now = 0;
+
 	(void)src;
 	(void)si;
-	(void)arg;
-	log_notice("MGR: SIGHUP: the configuration is read at start only; "
-	    "nothing changed");
+	sd_event_now(la->loop, CLOCK_MONOTONIC, &now);
+	if (la->stopping || la->handover != HANDOVER_NONE || !la->serving)
+		return 0;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now);
+	if (!l->check(l->check_arg))
+		log_err("MGR: SIGHUP: the configuration has errors: all goes "
+		    "on with the old one");
+	else if (!runs(l->program))
+		log_err("MGR: SIGHUP: %s does not run: all goes on with the "
+		    "old program and configuration", l->program);
+	else {
+		log_info("MGR: SIGHUP: reading the configuration again for "
+		    "new calls");
+		worker_hand_over(la, HANDOVER_RELOAD);
+		return 0;
+	}
+	sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int
+on_restart_signal(sd_event_source *src, const struct signalfd_siginfo *si,
+    void *arg)
+{
+	struct launcher *la = arg;
+
+	if (la->stopping || la->handover == HANDOVER_RESTART)
+		return 0;
+	if (!store_is_kept()) {
+		log_warn("MGR: signal %u: without systemd nobody can hold the "
+		    "calls for another manager", si->ssi_signo);
+		return on_stop_signal(src, si, arg);
+	}
+	worker_hand_over(la, HANDOVER_RESTART);
 	return 0;
 }
 
@@ -763,21 +874,35 @@ warn_weak(uint32_t flags, const struct conf *conf)
 		    "require-mppe-128", file);
 }
 
-int
-launch_prepare(struct launch *l, const struct conf *conf,
-    char why[LAUNCH_WHY_MAX])
+/* Whether calls can be made: what takes time, or makes a process. */
+static int
+check_pppd(struct launch *l, char why[LAUNCH_WHY_MAX])
 {
-	int channel, other;
+	const struct conf *conf = l->conf;
+	int channel, other, r;
 
-	memset(l, 0, sizeof(*l));
-	l->conf = conf;
-	l->tunnel = (struct tunnel)TUNNEL_INIT;
-	l->gre_fd = l->status_fd = l->old_table = -1;
-	l->table = (struct state)STATE_INIT;
-	if (keep_init(&l->keep, REQ_KEYS(conf->connections)) < 0) {
-		snprintf(why, LAUNCH_WHY_MAX, "out of memory");
+	if (probe_channel(l->path, &l->tunnel, &channel, &other, why) < 0)
 		return -1;
-	}
+	r = pppd_check(conf, channel, &l->option_flags, why);
+	close(channel);
+	if (other >= 0)
+		close(other);
+	if (r < 0)
+		return -1;
+	if ((l->option_flags & EV_F_MPPE_REQUIRED) && probe_mppe(why) < 0)
+		return -1;
+	if (conf->logwtmp && !(l->option_flags & EV_F_WTMP))
+		log_notice("MGR: logwtmp: there is neither a file "
+		    "/var/log/wtmp nor a library libwtmpdb.so.0: logins are "
+		    "not recorded (create the one, install the other, or "
+		    "remove the keyword)");
+	warn_weak(l->option_flags, conf);
+	return 0;
+}
+
+static int
+check_files(const struct conf *conf, char why[LAUNCH_WHY_MAX])
+{
 	if (conf->option && access(conf->option, R_OK) < 0) {
 		snprintf(why, LAUNCH_WHY_MAX, "PPP options file %s not "
 		    "readable: %s (keyword option in %s)", conf->option,
@@ -790,43 +915,88 @@ launch_prepare(struct launch *l, const struct conf *conf,
 		    conf->ppp, strerror(errno));
 		return -1;
 	}
-	if (probe_ppp(why) < 0)
-		return -1;
-	l->n_listen = listen_sockets(conf, l->listen_fd, why);
-	if (l->n_listen < 0)
-		return -1;
-	listen_status_path(conf->pidfile, l->status_path,
-	    sizeof(l->status_path));
-	l->status_fd = listen_status(l->status_path, why);
-	if (l->status_fd < 0)
-		return -1;
-	if (probe_datapath(conf, &l->tunnel, &l->path, why) < 0)
+	return probe_ppp(why);
+}
+
+/* The data path, and its sockets as far as they were not taken over. */
+static int
+open_path(struct launch *l, char why[LAUNCH_WHY_MAX])
+{
+	why[0] = '\0';
+	if (l->path == CONF_DP_AUTO &&
+	    probe_datapath(l->conf, &l->tunnel, &l->path, why) < 0)
 		return -1;
 	if (why[0])
 		log_warn("MGR: %s", why);
-	if (probe_channel(l->path, &l->tunnel, &channel, &other, why) < 0)
+	if (l->path == CONF_DP_RELAY && l->tunnel.kernel_fd < 0 &&
+	    tunnel_open(&l->tunnel, why) < 0)
 		return -1;
-	if (pppd_check(conf, channel, &l->option_flags, why) < 0)
+	if (l->path == CONF_DP_KERNEL || l->gre_fd >= 0)
+		return 0;
+	l->gre_fd = gre_socket();
+	if (l->gre_fd >= 0)
+		return 0;
+	snprintf(why, LAUNCH_WHY_MAX, "raw GRE socket: %s (needs "
+	    "CAP_NET_RAW)", strerror(errno));
+	return -1;
+}
+
+static int
+open_sockets(struct launch *l, char why[LAUNCH_WHY_MAX])
+{
+	l->n_listen = listen_sockets(l->conf, l->listen_fd, why);
+	if (l->n_listen < 0)
 		return -1;
-	close(channel);
-	if (other >= 0)
-		close(other);
-	if ((l->option_flags & EV_F_MPPE_REQUIRED) && probe_mppe(why) < 0)
+	listen_status_path(l->conf->pidfile, l->status_path,
+	    sizeof(l->status_path));
+	l->status_fd = listen_status(l->status_path, why);
+	return l->status_fd < 0 ? -1 : open_path(l, why);
+}
+
+int
+launch_prepare(struct launch *l, const struct conf *conf,
+    char why[LAUNCH_WHY_MAX])
+{
+	uint32_t keys = REQ_KEYS(conf->connections);
+
+	memset(l, 0, sizeof(*l));
+	l->conf = conf;
+	l->path = CONF_DP_AUTO;
+	l->tunnel = (struct tunnel)TUNNEL_INIT;
+	l->gre_fd = l->status_fd = -1;
+	l->table = (struct state)STATE_INIT;
+	inherit_tables(l);
+	if (store_last(STORE_TCP) > (long)keys)
+		keys = (uint32_t)store_last(STORE_TCP);
+	if (keep_init(&l->keep, keys) < 0) {
+		snprintf(why, LAUNCH_WHY_MAX, "out of memory");
 		return -1;
-	if (conf->logwtmp && !(l->option_flags & EV_F_WTMP))
-		log_notice("MGR: logwtmp: there is neither a file "
-		    "/var/log/wtmp nor a library libwtmpdb.so.0: logins are "
-		    "not recorded (create the one, install the other, or "
-		    "remove the keyword)");
-	if (l->path != CONF_DP_KERNEL) {
-		l->gre_fd = gre_socket();
-		if (l->gre_fd < 0) {
-			snprintf(why, LAUNCH_WHY_MAX, "raw GRE socket: %s "
-			    "(needs CAP_NET_RAW)", strerror(errno));
-			return -1;
-		}
 	}
-	warn_weak(l->option_flags, conf);
+	inherit_sockets(l);
+	if (check_files(conf, why) < 0 || open_sockets(l, why) < 0)
+		return -1;
+	/* With calls to go on with, they come first: see worker_ready. */
+	if (!l->inherits && check_pppd(l, why) < 0)
+		return -1;
+	if (l->tunnel.kernel_fd >= 0) {
+		store_put(STORE_TUNNEL, 0, l->tunnel.kernel_fd);
+		store_put(STORE_RELAY, 0, l->tunnel.relay_fd);
+	}
+	if (l->gre_fd >= 0)
+		store_put(STORE_GRE, 0, l->gre_fd);
+	return 0;
+}
+
+/* Where calls went on at once, whether new ones can come is found out now. */
+static int
+on_late_check(sd_event_source *src, void *arg)
+{
+	struct launcher *la = arg;
+	char why[LAUNCH_WHY_MAX];
+
+	(void)src;
+	if (check_pppd(la->l, why) < 0)
+		log_err("MGR: new calls will fail: %s", why);
 	return 0;
 }
 
@@ -841,6 +1011,7 @@ add_sources(struct launcher *la)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, RESTART_SIGNAL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	r = sd_event_add_signal(la->loop, NULL, SIGCHLD, on_child, la);
 	if (r >= 0)
@@ -851,6 +1022,9 @@ add_sources(struct launcher *la)
 		    on_stop_signal, la);
 	if (r >= 0)
 		r = sd_event_add_signal(la->loop, NULL, SIGHUP, on_hup, la);
+	if (r >= 0)
+		r = sd_event_add_signal(la->loop, NULL, RESTART_SIGNAL,
+		    on_restart_signal, la);
 	if (r >= 0 && la->l->path == CONF_DP_RELAY)
 		r = watch_tunnel(la);
 	return r;
@@ -880,15 +1054,20 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	signal(SIGPIPE, SIG_IGN);
 	la->pool = pool_new(l->conf, address_busy);
 	r = sd_event_new(&la->loop);
-	if (!la->pool || r < 0 || worker_fork(la) < 0)
+	if (!la->pool || r < 0 || inherit_calls(la) < 0 ||
+	    worker_fork(la) < 0)
 		log_fatal("MGR: cannot start the worker: %s",
 		    strerror(r < 0 ? -r : errno));
-	/* The child was forked before the loop had sources of its own. */
 	r = add_sources(la);
 	if (r < 0)
 		log_fatal("MGR: event loop: %s", strerror(-r));
 	r = sd_event_loop(la->loop);
 	unlink(l->status_path);
+	if (la->handover == HANDOVER_RESTART)
+		log_notice("MGR: kept %u calls; to end them: systemctl stop "
+		    "pptpd", la->n_calls);
+	else
+		store_empty();
 	log_info("MGR: Manager process ended");
 	return r < 0 ? LAUNCH_CRASHED : (enum launch_exit)r;
 }

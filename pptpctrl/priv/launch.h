@@ -35,6 +35,16 @@ struct launch {
 	struct state table;		/* empty */
 	int old_table;			/* -1: none */
 	bool crashed;			/* that worker was brought down */
+	/* Of an earlier launcher. */
+	bool inherits;
+	struct state old_calls;		/* its table of calls */
+	uint32_t calls_gen, worker_gen;	/* the tables' generations */
+	/* To reload: is the configuration fine now?  Then program is
+	 * executed with argv. */
+	bool (*check)(void *arg);
+	void *check_arg;
+	const char *program;
+	char **argv;
 };
 
 /* Exit statuses of the manager. */

@@ -48,6 +48,15 @@ struct lcall {
 	char ifname[IF_NAMESIZE];
 	char user[256];
 	bool ip_up;		/* and ip-down has not run */
+	uint32_t rec;		/* its slot in the table of calls; 0: none */
+	uint64_t shim_start, pppd_start;	/* proc.h */
+};
+
+/* Why the worker is asked to go while the calls stay. */
+enum handover {
+	HANDOVER_NONE,
+	HANDOVER_RELOAD,	/* execute the program again */
+	HANDOVER_RESTART,	/* exit; systemd starts another one */
 };
 
 struct launcher {
@@ -65,6 +74,11 @@ struct launcher {
 	unsigned n_deaths;
 	uint64_t emptied;	/* ms, when calls were given up for that */
 	bool stopping;
+	enum handover handover;
+	struct state calls;	/* table of calls (saved.h) */
+	uint32_t calls_gen, worker_gen;
+	uint32_t *free_rec;	/* slots of calls without one */
+	uint32_t n_free_rec, n_rec;
 	bool failed;
 	launch_ready_fn ready;
 	void *ready_arg;
@@ -75,7 +89,16 @@ struct launcher {
 	struct lcall *call[UINT16_MAX + 1];
 };
 
+#define HANDOVER_MS	2000	/* then the worker is killed */
+
 /* --- launch.c ----------------------------------------------------------- */
+
+/* Call fn in ms, in place of what timer was armed for.  0 or -errno. */
+int arm(struct launcher *la, sd_event_source **timer, unsigned ms,
+    sd_event_time_handler_t fn, void *arg);
+
+/* The worker took too long: kill it. */
+int on_worker_timer(sd_event_source *src, uint64_t usec, void *arg);
 
 /* Send rep to the worker; nothing happens when there is none. */
 void reply(struct launcher *la, struct rep *rep);
@@ -96,6 +119,20 @@ void end_all_calls(struct launcher *la);
 void on_shim(void *arg, const void *buf, size_t len, int fd);
 void on_worker(void *arg, const void *buf, size_t len, int fd);
 
+/* End it in order. */
+void call_stop(struct lcall *c);
+
+/* --- inherit.c ---------------------------------------------------------- */
+
+/* Make the table of calls, and take over those of an earlier launcher.  0,
+ * or -1 with errno. */
+int inherit_calls(struct launcher *la);
+
+/* Write c's record, that of its user at its end, and the server's. */
+void save_call(struct lcall *c);
+void forget_call(struct lcall *c);
+void save_server(struct launcher *la);
+
 /* --- succeed.c ---------------------------------------------------------- */
 
 /* Start a worker with an empty table to write, and all that the one before it
@@ -107,5 +144,8 @@ void worker_lost(struct launcher *la);
 
 /* Its process ended. */
 void worker_ended(struct launcher *la, int status);
+
+/* Ask the worker to leave everything to the one after it, for why. */
+void worker_hand_over(struct launcher *la, enum handover why);
 
 #endif

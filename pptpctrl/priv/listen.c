@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "priv/store.h"
 
 #define BACKLOG		4096
 #define KEEP_IDLE_S	60
@@ -43,14 +44,15 @@ tune(int fd)
 static int
 from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
 {
-	int n = sd_listen_fds(1), used = 0;
+	const char *name[LISTEN_MAX + 1];
+	int given[LISTEN_MAX + 1], used = 0;
+	int n = store_others(given, name, LISTEN_MAX + 1);
 
-	if (n <= 0)
-		return 0;
-	for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n;
-	    fd++) {
+	for (int i = 0; i < n; i++) {
+		int fd = i < LISTEN_MAX ? given[i] : -1;
+
 		if (sd_is_socket_inet(fd, AF_INET, SOCK_STREAM, 1, 0) <= 0 ||
-		    used == LISTEN_MAX) {
+		    fd < 0) {
 			snprintf(why, LISTEN_WHY_MAX, "descriptor %d from "
 			    "systemd is not a listening IPv4 TCP socket (PPTP "
 			    "has no IPv6), or there are more than %d: see "
@@ -120,6 +122,25 @@ own_socket(const struct conf *conf, char why[LISTEN_WHY_MAX])
 	return -1;
 }
 
+/* The one that an earlier launcher opened, if it is where conf wants it. */
+static int
+kept_socket(const struct conf *conf)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	int fd = store_take(STORE_LISTEN, 0);
+
+	if (fd < 0)
+		return -1;
+	if (sd_is_socket_inet(fd, AF_INET, SOCK_STREAM, 1, conf->port) > 0 &&
+	    getsockname(fd, (struct sockaddr *)&sin, &len) == 0 &&
+	    sin.sin_addr.s_addr == conf->listen.s_addr)
+		return fd;
+	store_remove(STORE_LISTEN, 0);
+	close(fd);
+	return -1;
+}
+
 int
 listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
     char why[LISTEN_WHY_MAX])
@@ -138,8 +159,13 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 		log_notice("MGR: systemd handed over no socket (is "
 		    "pptpd.socket masked, or did it fail?): opening one as "
 		    "pptpd.conf says");
-	ret_fd[0] = own_socket(conf, why);
-	return ret_fd[0] < 0 ? -1 : 1;
+	ret_fd[0] = kept_socket(conf);
+	if (ret_fd[0] < 0)
+		ret_fd[0] = own_socket(conf, why);
+	if (ret_fd[0] < 0)
+		return -1;
+	store_put(STORE_LISTEN, 0, ret_fd[0]);
+	return 1;
 }
 
 void
@@ -165,6 +191,26 @@ make_parent(const char *path)
 	return mkdir(dir, 0755) < 0 && errno != EEXIST ? -1 : 0;
 }
 
+/* The same of an earlier launcher, through its execve. */
+static int
+kept_status(const struct sockaddr_un *want)
+{
+	struct sockaddr_un sun;
+	socklen_t len = sizeof(sun);
+	int fd = store_take(STORE_STATUS, 0);
+
+	memset(&sun, 0, sizeof(sun));
+	if (fd < 0)
+		return -1;
+	if (getsockname(fd, (struct sockaddr *)&sun, &len) == 0 &&
+	    sun.sun_family == AF_UNIX &&
+	    strcmp(sun.sun_path, want->sun_path) == 0)
+		return fd;
+	store_remove(STORE_STATUS, 0);
+	close(fd);
+	return -1;
+}
+
 int
 listen_status(const char *path, char why[LISTEN_WHY_MAX])
 {
@@ -178,6 +224,9 @@ listen_status(const char *path, char why[LISTEN_WHY_MAX])
 		return -1;
 	}
 	memcpy(sun.sun_path, path, strlen(path) + 1);
+	fd = kept_status(&sun);
+	if (fd >= 0)
+		return fd;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    0);
 	if (fd < 0 || make_parent(path) < 0)
@@ -193,8 +242,10 @@ listen_status(const char *path, char why[LISTEN_WHY_MAX])
 	mask = umask(0177);
 	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
 	umask(mask);
-	if (r == 0 && listen(fd, 64) == 0)
+	if (r == 0 && listen(fd, 64) == 0) {
+		store_put(STORE_STATUS, 0, fd);
 		return fd;
+	}
 fail:
 	snprintf(why, LISTEN_WHY_MAX, "status socket %s: %s", path,
 	    strerror(errno));

@@ -131,6 +131,21 @@ pool_settle(struct pool *p, int slot, struct in_addr remote)
 	return other;
 }
 
+static void
+set_last_user(struct pool *p, struct slot *s, const char *name)
+{
+	/* One slot per user: the newest. */
+	for (unsigned i = 0; i < p->size; i++) {
+		if (p->slot[i].last_user &&
+		    strcmp(p->slot[i].last_user, name) == 0) {
+			free(p->slot[i].last_user);
+			p->slot[i].last_user = NULL;
+		}
+	}
+	free(s->last_user);
+	s->last_user = strdup(name);
+}
+
 void
 pool_put(struct pool *p, int slot, const char *name)
 {
@@ -143,18 +158,37 @@ pool_put(struct pool *p, int slot, const char *name)
 	s = &p->slot[slot];
 	s->taken = false;
 	p->used--;
-	if (!name || !name[0])
-		return;
-	/* One slot per user: the newest. */
-	for (unsigned i = 0; i < p->size; i++) {
-		if (p->slot[i].last_user &&
-		    strcmp(p->slot[i].last_user, name) == 0) {
-			free(p->slot[i].last_user);
-			p->slot[i].last_user = NULL;
-		}
-	}
-	free(s->last_user);
-	s->last_user = strdup(name);
+	if (name && name[0])
+		set_last_user(p, s, name);
+}
+
+int
+pool_claim(struct pool *p, struct in_addr remote)
+{
+	int slot = POOL_OUTSIDE;
+
+	/* With delegate any one stands for any call. */
+	for (unsigned i = 0; p->conf->delegate && i < p->size; i++)
+		if (!p->slot[i].taken)
+			slot = (int)i;
+	if (!p->conf->delegate)
+		slot = slot_of(p, remote);
+	p->used++;
+	if (slot < 0 || p->slot[slot].taken)
+		return POOL_OUTSIDE;
+	p->slot[slot].taken = true;
+	return slot;
+}
+
+int
+pool_remember(struct pool *p, struct in_addr remote, const char *name)
+{
+	int slot = p->conf->delegate ? POOL_OUTSIDE : slot_of(p, remote);
+
+	if (slot < 0)
+		return POOL_NONE;
+	set_last_user(p, &p->slot[slot], name);
+	return slot;
 }
 
 unsigned

@@ -54,6 +54,14 @@ void pool_addresses(const struct pool *p, int slot, struct in_addr *ret_local,
  * last user. */
 void pool_put(struct pool *p, int slot, const char *name);
 
+/* A call of an earlier launcher has this address: take its slot, or
+ * POOL_OUTSIDE when none has it or another call took it. */
+int pool_claim(struct pool *p, struct in_addr remote);
+
+/* User name had this address last, as pool_put remembers it.  The slot, or
+ * POOL_NONE when there is none for it. */
+int pool_remember(struct pool *p, struct in_addr remote, const char *name);
+
 /* Slots in all, and calls. */
 unsigned pool_size(const struct pool *p);
 unsigned pool_used(const struct pool *p);

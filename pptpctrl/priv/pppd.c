@@ -113,7 +113,7 @@ clean_environment(void)
 {
 	static const char *const ours[] = { "LISTEN_FDS", "LISTEN_PID",
 	    "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID",
-	    "WATCHDOG_USEC", "FDSTORE", "MAINPID" };
+	    "WATCHDOG_USEC", "FDSTORE", "MAINPID", "PPTPCTRL_FDS" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		unsetenv(ours[i]);

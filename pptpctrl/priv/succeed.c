@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "priv/shim.h"
+#include "priv/store.h"
 
 /* The calls there are, and through their parents all about them. */
 static void
@@ -63,6 +65,7 @@ worker_fork(struct launcher *la)
 	if (!la->worker)
 		return -1;
 	tell_kept(la);
+	save_server(la);
 	return 0;
 }
 
@@ -93,6 +96,7 @@ forget_calls(struct launcher *la)
 {
 	keep_end_all(&la->l->keep);
 	end_all_calls(la);
+	store_remove(STORE_WORKER, la->worker_gen);
 	if (la->l->old_table >= 0)
 		close(la->l->old_table);
 	la->l->old_table = -1;
@@ -108,19 +112,32 @@ give_up(struct launcher *la)
 
 /* Another worker takes over what this one left. */
 static void
-succeed_worker(struct launcher *la)
+next_worker(struct launcher *la)
 {
 	struct launch *l = la->l;
 
 	/* Of one that was never ready the table before it still counts. */
 	if (la->worker_ready) {
+		if (l->old_table >= 0)
+			close(l->old_table);
 		l->old_table = la->live_table;
 		l->table.fd = la->live_table = -1;
 	}
 	state_close(&l->table);
-	if (la->condemned) {
+	if (la->condemned)
 		forget_calls(la);
-	} else if (dies_too_often(la)) {
+	la->condemned = false;
+	if (worker_fork(la) < 0) {
+		log_err("MGR: cannot start another worker: %s",
+		    strerror(errno));
+		give_up(la);
+	}
+}
+
+static void
+worker_died(struct launcher *la)
+{
+	if (!la->condemned && dies_too_often(la)) {
 		if (la->emptied != 0 && now_ms(la) - la->emptied < DEATHS_MS) {
 			log_err("MGR: workers die even without calls: "
 			    "giving up");
@@ -132,14 +149,35 @@ succeed_worker(struct launcher *la)
 		    DEATHS_MAX);
 		la->emptied = now_ms(la);
 		la->n_deaths = 0;
-		forget_calls(la);
+		la->condemned = true;
 	}
-	la->condemned = false;
-	if (worker_fork(la) < 0) {
-		log_err("MGR: cannot start another worker: %s",
-		    strerror(errno));
-		give_up(la);
+	next_worker(la);
+}
+
+/* The worker left everything as it was asked to. */
+static void
+handed_over(struct launcher *la)
+{
+	if (la->handover == HANDOVER_RESTART) {
+		sd_event_exit(la->loop, LAUNCH_OK);
+		return;
 	}
+	store_exec(la->l->program, la->l->argv);
+	log_err("MGR: cannot execute %s: %s; going on with the old program "
+	    "and configuration", la->l->program, strerror(errno));
+	la->handover = HANDOVER_NONE;
+	sd_notify(0, "READY=1");
+	next_worker(la);
+}
+
+void
+worker_hand_over(struct launcher *la, enum handover why)
+{
+	struct rep rep = { .op = REP_HANDOVER };
+
+	la->handover = why;
+	reply(la, &rep);
+	arm(la, &la->worker_timer, HANDOVER_MS, on_worker_timer, la);
 }
 
 /* Its process has ended and all that it said was heard. */
@@ -148,8 +186,12 @@ worker_over(struct launcher *la)
 {
 	if (!la->worker_gone || la->worker)
 		return;
+	if (!la->stopping && la->handover != HANDOVER_NONE) {
+		handed_over(la);
+		return;
+	}
 	if (!la->stopping && la->serving && !la->failed) {
-		succeed_worker(la);
+		worker_died(la);
 		return;
 	}
 	la->failed |= !la->stopping;
@@ -172,7 +214,9 @@ worker_ended(struct launcher *la, int status)
 	sd_event_source_disable_unref(la->worker_timer);
 	la->worker_timer = NULL;
 	la->l->crashed = !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL;
-	if (!la->stopping && WIFSIGNALED(status))
+	if (la->handover != HANDOVER_NONE)
+		la->l->crashed = false;
+	else if (!la->stopping && WIFSIGNALED(status))
 		log_err("MGR: worker %d was killed by signal %d",
 		    (int)la->worker_pid, WTERMSIG(status));
 	else if (!la->stopping)

@@ -320,6 +320,37 @@ those_outside_count_as_connections(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, end)
 
+/* Also where the configuration has changed since. */
+static void
+calls_of_an_earlier_launcher_keep_their_slots(void **state)
+{
+	struct in_addr local, remote;
+
+	(void)state;
+	assert_int_equal(pool_claim(pool, remotes[1]), 1);
+	assert_int_equal(pool_claim(pool, remotes[1]), POOL_OUTSIDE);
+	assert_int_equal(pool_claim(pool, address(0x0a630001)), POOL_OUTSIDE);
+	assert_int_equal(pool_used(pool), 3);
+	assert_int_equal(pool_take(pool, &local, &remote), 0);
+	assert_int_equal(pool_take(pool, &local, &remote), 2);
+	pool_put(pool, 1, NULL);
+	pool_put(pool, POOL_OUTSIDE, NULL);
+	pool_put(pool, POOL_OUTSIDE, NULL);
+	assert_int_equal(pool_used(pool), 2);
+	assert_int_equal(pool_take(pool, &local, &remote), 1);
+}
+
+static void
+users_of_an_earlier_launcher_are_remembered(void **state)
+{
+	(void)state;
+	assert_int_equal(pool_remember(pool, remotes[2], "alice"), 2);
+	assert_int_equal(pool_remember(pool, address(0x0a630001), "bob"),
+	    POOL_NONE);
+	assert_int_equal(pool_claim(pool, remotes[0]), 0);
+	assert_int_equal(pool_prefer(pool, 0, "alice"), 2);
+}
+
 int
 main(void)
 {
@@ -339,6 +370,8 @@ main(void)
 		TEST(an_address_of_ones_own_frees_the_slot),
 		TEST(an_address_of_another_slot_takes_that),
 		TEST(those_outside_count_as_connections),
+		TEST(calls_of_an_earlier_launcher_keep_their_slots),
+		TEST(users_of_an_earlier_launcher_are_remembered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,13 @@
 """What strangers may send: into a running call, and to TCP 1723."""
 
+import os
 import random
+import signal
 import socket
 import struct
 
-from lab import DATAPATHS, LabError, gre, inject, inside, parse_gre, poll, pptp, scenario
+from lab import (DATAPATHS, LabError, gre, inject, inside, parse_gre, poll, pptp, processes,
+                 scenario)
 
 OURS = ("relay", "tty")     # on the kernel's own path nobody looks into the frames
 MARKED_PORT = 7777
@@ -121,6 +124,25 @@ def before_encryption(lab, server):
         poll(lambda: server.calls()[0]["dropped"]["plaintext"] == 2, "both are counted")
     server.wait_log(r"call \d+ failed: client " + lab.net.addresses[ns])
     lab.expect(not inner.stop(), "plain packets were delivered before encryption")
+    lab.expect_clean()
+
+
+@scenario(group="attack", datapaths=OURS)
+def plaintext_after_death(lab):
+    """The worker that follows one that died knows that the call is encrypted."""
+    server = lab.server()
+    call = lab.client(up=True)
+    target, inner = Target(lab, server, call), seen_inside(lab)
+    worker, = [pid for pid in server.pids() if processes.name(pid) == "pptpd-worker"]
+    os.kill(worker, signal.SIGKILL)
+    server.wait_log(r"worker \d+ goes on with 1 calls")
+    frames = [start + marked(call.address, server.local_ip) for start in PLAIN_PROTOCOLS]
+    for number, frame in enumerate(frames, target.next_number()):
+        target.inject(frame, number)
+    poll(lambda: target.entry()["dropped"]["plaintext"] == len(frames), "all are counted")
+    target.still_works("plaintext")
+    lab.expect(not inner.stop(), "plain packets were delivered")
+    call.stop()
     lab.expect_clean()
 
 

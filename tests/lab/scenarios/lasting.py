@@ -2,20 +2,24 @@
 or changed may be seen by a client.
 """
 
+import collections
 import contextlib
+import fcntl
 import hashlib
 import mmap
 import os
-
+import random
 import signal
 import socket
 import struct
 import threading
+import time
 
-from lab import DATAPATHS, Wire, inside, poll, processes, scenario
-from lab.wire import STOP_NONE, STOP_SHUTDOWN
+from lab import DATAPATHS, Wire, inside, poll, processes, scenario, systemd
+from lab.wire import LOST_CARRIER, STOP_NONE, STOP_SHUTDOWN
 
-CHUNK = 16384
+CHUNK = 4096
+PAUSE = 0.01     # between two chunks: the wire is read too
 
 
 class Stream:
@@ -24,6 +28,7 @@ class Stream:
     def __init__(self, ns_from, ns_to, address):
         self.sent, self.echoed, self.back = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
         self.n_sent = self.n_back = 0
+        self.last, self.gap = time.monotonic(), 0.0
         self.over, self.error = threading.Event(), None
         with inside(ns_to):
             listener = socket.create_server((address, 0))
@@ -53,6 +58,7 @@ class Stream:
             self.sent.update(chunk)
             self.near.sendall(chunk)
             self.n_sent += len(chunk)
+            self.over.wait(PAUSE)
         self.near.shutdown(socket.SHUT_WR)
 
     def echo(self):
@@ -65,11 +71,19 @@ class Stream:
         while data := self.near.recv(CHUNK):
             self.back.update(data)
             self.n_back += len(data)
+            now = time.monotonic()
+            self.gap = max(self.gap, now - self.last)
+            self.last = now
 
-    def moving(self, size=100_000):
+    def moving(self, size=50_000):
         """So much more has come back."""
         want = self.n_back + size
         poll(lambda: self.n_back >= want or self.error, "the stream moves", 60)
+
+    def longest_gap(self):
+        """Without a byte, in ms, since this was asked for the last time."""
+        gap, self.gap = self.gap, 0.0
+        return round(gap * 1000)
 
     def end(self):
         self.over.set()
@@ -87,9 +101,9 @@ class Stream:
 class Calls:
     """Two calls that are up."""
 
-    def __init__(self, lab, **how):
+    def __init__(self, lab, start=None, **how):
         self.lab = lab
-        self.server = lab.server(users={"alice": "wonder", "bob": "wonder"}, **how)
+        self.server = (start or lab.server)(users={"alice": "wonder", "bob": "wonder"}, **how)
         self.clients = [lab.client(user="alice", up=True), lab.client(user="bob", up=True)]
         self.wire = Wire(lab)
         self.before = self.look()
@@ -261,3 +275,356 @@ def record_broken(lab):
     calls.server.stop()
     other.wait_exit()
     lab.expect_clean()
+
+
+# -- the launcher's turn ------------------------------------------------------------
+
+def expect_same(calls):
+    """At once, and with nothing said to the clients."""
+    poll(lambda: calls.look() == calls.before, "the calls are listed as before")
+    for client in calls.clients:
+        said = calls.wire.control(calls.lab.net.addresses[client.ns])
+        calls.lab.expect(said == [], f"a client was told something: {said}")
+
+
+@scenario(datapaths=DATAPATHS)
+def reload(lab):
+    """SIGHUP under traffic: the program is executed again, with the new configuration for new
+    calls; one with errors changes nothing."""
+    calls = Calls(lab)
+    server, stream = calls.server, calls.stream()
+    pid, worker = server.process.pid, calls.worker()
+    stream.moving()
+    server.send_signal(signal.SIGHUP)
+    server.wait_log(r"2 calls of the manager before go on", 60, calls.mark)
+    server.wait_log(r"connections available", 60, calls.mark)
+    stream.moving()
+    expect_same(calls)
+    lab.expect(server.process.pid == pid and server.process.poll() is None, "another pid")
+    lab.expect(calls.worker() not in (None, worker), "no other worker")
+    mark, worker = lab.syslog.mark(), calls.worker()
+    server.remote_ip = "192.168.1.nonsense"
+    server.write_files()
+    server.send_signal(signal.SIGHUP)
+    server.wait_log(r"the error is in /etc/pptpd.conf line 3", 60, mark)
+    server.wait_log(r"the configuration has errors: all goes on with the old one", 60, mark)
+    lab.expect(calls.worker() == worker, "the worker changed for a bad configuration")
+    server.remote_ip = "192.168.1.77-99"
+    server.write_files()
+    mark = lab.syslog.mark()
+    server.send_signal(signal.SIGHUP)
+    server.wait_log(r"connections available", 60, mark)
+    expect_same(calls)
+    again = lab.client(user="bob", up=True)
+    lab.expect(again.address == "192.168.1.77", f"not from the new pool: {again.address}")
+    again.stop()
+    stream.moving()
+    stream.end()
+    calls.clients[1].stop()
+    server.wait_log(r"call \d+ ended: .*user \"bob\"", 60, calls.mark)
+    server.idle = {}
+    server.stop()
+    calls.clients[0].wait_exit()
+    lab.expect_clean()
+
+
+def events(calls):
+    """What may happen to the service: a name, and what does it."""
+    server = calls.server
+
+    def kill(*pids):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    return [("restart", lambda: systemd.systemctl("restart", "pptpd.service")),
+            ("reload", lambda: systemd.systemctl("reload", "pptpd.service")),
+            ("launcher killed", lambda: kill(server.process.pid)),
+            ("worker killed", lambda: kill(calls.worker())),
+            ("both killed", lambda: kill(server.process.pid, calls.worker()))]
+
+
+@scenario(group="systemd", datapaths=DATAPATHS, systemd=True)
+def nothing_lost(lab):
+    """Restart, reload, kills under traffic: no call, no byte is lost, logins go on; then stop."""
+    calls = Calls(lab, start=lab.service)
+    server, stream = calls.server, calls.stream()
+    for name, event in events(calls):
+        stream.moving()
+        stream.longest_gap()
+        mark, worker = lab.syslog.mark(), calls.worker()
+        event()
+        poll(lambda w=worker: calls.worker() not in (None, w), f"{name}: another worker", 60)
+        server.wait_log(r"worker \d+ goes on with 2 calls|2 calls of the manager before go on",
+                        60, mark)
+        poll(lambda: server.show("SubState") == "running", f"{name}: the service runs")
+        stream.moving()
+        expect_same(calls)
+        lab.note(f"{name}: {stream.longest_gap()} ms")
+        again = lab.client(user="bob", up=True)
+        lab.ping(again.ns, server.local_ip, count=1)
+        again.stop()
+        server.wait_log(r"call \d+ ended: .*user \"bob\"", 60, mark)
+    lab.expect(server.find_log(r"kept 2 calls; to end them: systemctl stop pptpd", calls.mark),
+               "restart does not say that calls are kept")
+    stream.end()
+    server.stop()
+    for client in calls.clients:
+        address = lab.net.addresses[client.ns]
+        calls.wire.wait_order(address, [("StopCCRQ", STOP_SHUTDOWN)])
+        calls.wire.wait_closed(address)
+        client.wait_exit()
+    lab.expect(int(server.show("NFileDescriptorStore") or 0) == 0, "the store is not empty")
+    lab.expect_clean()
+
+
+
+def many_kills(lab, n_calls, n_kills, seed=1):
+    """Random deaths, restarts and reloads in a row, one moment after another."""
+    users = {f"user{n}": "wonder" for n in range(n_calls)}
+    server = lab.service(users=users)
+    clients = [lab.client(user=user) for user in users]
+    for client in clients:
+        client.wait_up()
+    calls = Calls.__new__(Calls)
+    calls.lab, calls.server, calls.clients = lab, server, clients
+    before = poll(lambda: {call["call"]: call["pid"] for call in server.calls()
+                           if call["state"] == "up"}, "all are up")
+    lab.expect(len(before) == n_calls, f"up: {before}")
+    streams = [Stream(client.ns, "srv", server.local_ip) for client in clients]
+    choice, gaps, deaths = random.Random(seed), [], collections.deque(maxlen=4)
+    for _ in range(n_kills):
+        for stream in streams:
+            stream.moving(2 * CHUNK)
+            stream.longest_gap()
+        names = dict(events(calls))
+        # Five deaths of workers in a minute are another promise.
+        if len(deaths) == 4 and time.monotonic() - deaths[0] < 60:
+            del names["worker killed"]
+        name, worker = choice.choice(sorted(names)), calls.worker()
+        if name == "worker killed":
+            deaths.append(time.monotonic())
+        names[name]()
+        poll(lambda w=worker: calls.worker() not in (None, w), f"{name}: another worker", 60)
+        poll(lambda: server.show("SubState") == "running", f"{name}: the service runs")
+        for stream in streams:
+            stream.moving(2 * CHUNK)
+            gaps.append(stream.longest_gap())
+    for stream in streams:
+        stream.end()
+    after = {call["call"]: call["pid"] for call in server.calls()}
+    lab.expect(after == before, f"{before} became {after}")
+    gaps.sort()
+    lab.note(f"{n_kills} events, {n_calls} calls, gaps {gaps[len(gaps) // 2]} ms median, "
+             f"{gaps[len(gaps) * 99 // 100]} ms 99 %")
+    server.stop()
+    for client in clients:
+        client.wait_exit()
+    lab.expect(int(server.show("NFileDescriptorStore") or 0) == 0, "the store is not empty")
+    lab.expect_clean()
+
+
+@scenario(group="systemd", datapaths=["relay"], systemd=True)
+def some_kills(lab):
+    """Random kills, restarts, reloads: eight, with four calls."""
+    many_kills(lab, 4, 8)
+
+
+@scenario(group="systemd", datapaths=["relay"], systemd=True, long=True, timeout=7200)
+def hundred_kills(lab):
+    """Random kills, restarts, reloads: a hundred, with thirty calls."""
+    many_kills(lab, 30, 100)
+
+
+# -- under a supervisor that loses things --------------------------------------------
+
+def kill_all(server):
+    """Launcher and worker at one instant; the calls' own processes stay."""
+    victims = [server.process.pid] + [pid for pid in server.pids()
+                                      if processes.name(pid) == "pptpd-worker"]
+    for pid in victims:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    server.process.wait(60)
+    poll(lambda: all(processes.state(pid) in ("", "Z") for pid in victims), "they are gone")
+
+
+def call_id(calls, user):
+    return next(call for call, what in calls.before.items() if what[0] == user)
+
+
+def expect_told_and_gone(calls, client):
+    """Told on the control connection that its call is over; its pppd ended."""
+    address = calls.lab.net.addresses[client.ns]
+    calls.wire.wait_closed(address)
+    client.wait_exit()
+    return calls.wire.control(address)
+
+
+def expect_kept_alone(calls, client, user):
+    poll(lambda: [call["user"] for call in calls.server.calls()] == [user], f"{user} alone is left")
+    poll(lambda: len(calls.server.pppds()) == 1, "one pppd is left")
+    calls.lab.ping(client.ns, calls.server.local_ip, count=1)
+    calls.lab.expect(calls.wire.control(calls.lab.net.addresses[client.ns]) == [],
+                     "the one that is kept was told something")
+
+
+def finish(calls, *clients):
+    calls.server.stop()
+    for client in clients:
+        client.wait_exit()
+    calls.lab.expect_clean()
+
+
+@scenario(datapaths=DATAPATHS)
+def successor(lab):
+    """Launcher and worker are killed under traffic; the next one gets all descriptors."""
+    calls = Calls(lab, start=lab.supervised)
+    stream = calls.stream()
+    for _ in range(2):
+        stream.moving()
+        kill_all(calls.server)
+        calls.server.start()
+        stream.moving()
+        expect_same(calls)
+    stream.end()
+    calls.expect_kept()
+
+
+@scenario(datapaths=["relay"])
+def pppd_died_meanwhile(lab):
+    """A pppd dies while there is no launcher: its client is told, the other call is kept."""
+    calls = Calls(lab, start=lab.supervised)
+    victim, other = calls.clients
+    pppd = children(calls.before[call_id(calls, "alice")][3])[0]
+    kill_all(calls.server)
+    os.kill(pppd, signal.SIGKILL)
+    calls.server.start()
+    calls.server.wait_log(r"call \d+ ended: .*pppd was killed by signal 9.* user \"alice\"", 60,
+                          calls.mark)
+    said = expect_told_and_gone(calls, victim)
+    lab.expect(said == [("CDN", LOST_CARRIER), ("StopCCRQ", STOP_NONE)], f"told: {said}")
+    expect_kept_alone(calls, other, "bob")
+    finish(calls, other)
+
+
+def children(pid):
+    return [child for child in processes.pids() if processes.parent(child) == pid]
+
+
+@scenario(datapaths=["relay"])
+def descriptor_lost(lab):
+    """The socket to a per-call parent is lost: that call is ended, the other one is kept."""
+    calls = Calls(lab, start=lab.supervised)
+    victim, other = calls.clients
+    kill_all(calls.server)
+    calls.server.drop(f"+s{call_id(calls, 'alice'):x}")
+    calls.server.start()
+    said = expect_told_and_gone(calls, victim)
+    lab.expect(said[-1:] == [("StopCCRQ", STOP_NONE)], f"told: {said}")
+    expect_kept_alone(calls, other, "bob")
+    finish(calls, other)
+
+
+@scenario(datapaths=["relay"])
+def descriptor_wrong(lab):
+    """A control connection that is none: that call is ended, the other one is kept."""
+    calls = Calls(lab, start=lab.supervised)
+    victim, other = calls.clients
+    tcp = {name: address_of(fd) for name, fd in calls.server.held.items() if name[:2] == "+t"}
+    name = next(n for n, address in tcp.items() if address == lab.net.addresses[victim.ns])
+    kill_all(calls.server)
+    calls.server.replace(name, os.open("/dev/null", os.O_RDONLY))
+    calls.server.start()
+    calls.server.wait_log(r"a control connection that was kept is none", 60, calls.mark)
+    expect_told_and_gone(calls, victim)
+    expect_kept_alone(calls, other, "bob")
+    finish(calls, other)
+
+
+def address_of(fd):
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return sock.getpeername()[0]
+
+
+def with_version(fd, major=0, minor=0):
+    """Another version of the table that is in fd."""
+    with mmap.mmap(fd, 0) as table:
+        old = struct.unpack_from("<HH", table, 4)
+        struct.pack_into("<HH", table, 4, old[0] + major, old[1] + minor)
+        checksum = 0xcbf29ce484222325
+        for byte in table[:24]:
+            checksum = (checksum ^ byte) * 0x100000001b3 % 2**64
+        struct.pack_into("<Q", table, 24, checksum)
+
+
+@scenario(datapaths=["relay"])
+def other_minor_version(lab):
+    """Both tables are of a version with more fields: all is kept."""
+    calls = Calls(lab, start=lab.supervised)
+    stream = calls.stream()
+    stream.moving()
+    kill_all(calls.server)
+    for letter in "aw":
+        with_version(calls.server.held[calls.server.names(letter)[0]], minor=1)
+    calls.server.start()
+    stream.moving()
+    stream.end()
+    expect_same(calls)
+    calls.expect_kept()
+
+
+@scenario(datapaths=["relay"])
+def other_major_version(lab):
+    """A table cannot be read: all calls are ended in order, none half; new ones come."""
+    for letter in "aw":
+        calls = Calls(lab, start=lab.supervised)
+        kill_all(calls.server)
+        with_version(calls.server.held[calls.server.names(letter)[0]], major=1)
+        calls.server.start()
+        calls.server.wait_log(r"of a version that this program cannot read", 60, calls.mark)
+        for client in calls.clients:
+            said = expect_told_and_gone(calls, client)
+            lab.expect(said[-1:] == [("StopCCRQ", STOP_NONE)], f"told: {said}")
+        poll(lambda: not calls.server.pppds(), "every pppd ends", 60)    # pylint: disable=W0640
+        lab.expect(calls.server.calls() == [], "half a call is left")
+        again = lab.client(user="alice", up=True)
+        again.stop()
+        finish(calls)
+
+
+@scenario(datapaths=["relay"])
+def table_corrupt(lab):
+    """The launcher's table is cut off, then full of noise: calls end in order, none half."""
+    for damage in (lambda: os.memfd_create("short"), noise):
+        calls = Calls(lab, start=lab.supervised)
+        kill_all(calls.server)
+        calls.server.replace(calls.server.names("a")[0], damage())
+        calls.server.start()
+        for client in calls.clients:
+            said = expect_told_and_gone(calls, client)
+            lab.expect(said[-1:] == [("StopCCRQ", STOP_NONE)], f"told: {said}")
+        poll(lambda: not calls.server.pppds(), "every pppd ends", 60)    # pylint: disable=W0640
+        finish(calls)
+
+
+def noise():
+    fd = os.memfd_create("noise", os.MFD_ALLOW_SEALING)
+    os.write(fd, os.urandom(65536))
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    return fd
+
+
+@scenario(datapaths=["relay"], long=True)
+def nobody_comes(lab):
+    """Descriptors are held, but no other launcher comes: the calls' parents end them."""
+    calls = Calls(lab, start=lab.supervised)
+    kill_all(calls.server)
+    poll(lambda: not calls.server.pppds(), "every pppd ends", 90)
+    lab.expect(len(calls.server.held) > 0, "nothing was held")
+    calls.server.start()
+    for client in calls.clients:
+        expect_told_and_gone(calls, client)
+    finish(calls)

@@ -18,6 +18,7 @@ from .logs import Journal, Log, ProgramLog, Syslog
 from .namespaces import Net, enter, inside, ip, popen, run, SERVER
 from .processes import poll
 from .server import Server
+from .supervisor import Supervised
 from .service import Service
 from .traffic import gre, inject, parse_gre
 from .wire import Wire
@@ -106,6 +107,14 @@ class Lab:
         server = Server(self, **how)
         self.servers.append(server)
         self.say(f"server ({server.pptpd}) in {server.ns}")
+        return server.start() if start else server
+
+    def supervised(self, start=True, **how):
+        """The server under a supervisor that holds its descriptors. See Supervised."""
+        how.setdefault("datapath", self.datapath)
+        server = Supervised(self, **how)
+        self.servers.append(server)
+        self.say("server under a supervisor")
         return server.start() if start else server
 
     def service(self, start=True, **how):
