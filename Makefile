@@ -160,6 +160,12 @@ check:
 soak:
 	$(Q)tests/lab/lab soak $(SOAK)
 
+# tests/wire/RESULTS.md: the wire suite against this server and PoPToP.
+wire-results:
+	$(Q)tests/lab/lab run wire/compare
+	$(Q)cp build/lab/12/wire/compare/RESULTS.md tests/wire/RESULTS.md
+.PHONY: wire-results
+
 demo:
 	$(Q)tests/demo
 

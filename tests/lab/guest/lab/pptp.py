@@ -63,11 +63,12 @@ def segments(packets):
 
 
 class Control:
-    """A control connection from a namespace; source: one of its addresses."""
+    """A control connection from a namespace, or from here when it is None; source: one of its
+    addresses."""
 
     def __init__(self, ns, server, source="", timeout=60):
         self.server = server
-        with inside(ns):
+        with inside(ns) if ns else contextlib.nullcontext():
             self.sock = socket.create_connection((server, PORT), timeout,
                                                  (source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -236,10 +236,10 @@ def parse_gre(frame):
 
 
 def inject(ns, source, destination, packet, protocol=47):
-    """Sends an IP packet with any source address from a namespace."""
+    """Sends an IP packet with any source address from a namespace, or from here."""
     header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(packet), 0, 0, 64, protocol, 0,
                          socket.inet_aton(source), socket.inet_aton(destination))
-    with inside(ns):
+    with inside(ns) if ns else contextlib.nullcontext():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     with raw:
         raw.sendto(header + packet, (destination, 0))
