@@ -44,7 +44,8 @@ class Client:
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.mounts = processes.mount_namespace(self.process.pid)
         self.lab.syslog.client_pids.add(self.process.pid)
-        self.log = ProgramLog(self.lab.file(f"client{number}-{self.ns}-{self.user}.log"),
+        who = re.sub(r"[^\w.-]", "_", self.user)[:40]
+        self.log = ProgramLog(self.lab.file(f"client{number}-{self.ns}-{who}.log"),
                               self.process, self.ns)
         return self
 
