@@ -1,0 +1,333 @@
+"""Again and again, and very many: nothing grows, and others' logins take their usual time.
+
+Each has a short form for `make check` and a long one for `make soak`."""
+
+import concurrent.futures
+import contextlib
+import random
+import resource
+import socket
+import statistics
+import struct
+import subprocess
+import time
+
+from lab import LabError, ProgramLog, gre, inside, popen, pptp, processes, scenario
+from lab.namespaces import SERVER
+
+WARM_UP = 0.1           # of the cycles: allocators and caches fill up then
+GROWTH_KB = 192         # of launcher and worker together, after that
+KERNEL_KB = 4096        # of unreclaimable kernel memory
+
+
+class Level:
+    """What the server and the kernel hold for it."""
+
+    def __init__(self, lab, server):
+        lab.expect_clean(90)
+        with open("/proc/sys/vm/drop_caches", "w") as setting:
+            setting.write("3")
+        self.manager = sum(processes.memory(pid).get("Anonymous", 0) for pid in server.idle)
+        self.descriptors = server.descriptor_counts()
+        self.kernel = next(int(line.split()[1]) for line in open("/proc/meminfo")
+                           if line.startswith("SUnreclaim"))
+        self.threads = int(open("/proc/loadavg").read().split()[3].split("/")[1])
+
+    def expect_same(self, lab, before, what):
+        lab.note(f"{what}: manager {before.manager} -> {self.manager} kB, kernel {before.kernel} -> "
+                 f"{self.kernel} kB, descriptors {sum(before.descriptors.values())} -> "
+                 f"{sum(self.descriptors.values())}")
+        lab.expect(self.descriptors == before.descriptors,
+                   f"descriptors: {before.descriptors} -> {self.descriptors}")
+        lab.expect(self.manager - before.manager <= GROWTH_KB,
+                   f"the manager grew from {before.manager} to {self.manager} kB")
+        lab.expect(self.kernel - before.kernel <= KERNEL_KB,
+                   f"kernel memory grew from {before.kernel} to {self.kernel} kB")
+
+
+def level_after(lab, server, cycle, count, what):
+    """cycle(n) that often; what is held after the first tenth and at the end is the same."""
+    first = max(2, int(count * WARM_UP))
+    for n in range(first):
+        cycle(n)
+    before = Level(lab, server)
+    began = time.monotonic()
+    for n in range(first, count):
+        cycle(n)
+    rate = (count - first) / (time.monotonic() - began)
+    Level(lab, server).expect_same(lab, before, f"{count} {what}, {rate:.0f}/s")
+
+
+def control_cycles(lab, count):
+    """SCCRQ, Echo, StopCCRQ, close; each tenth ends otherwise."""
+    server = lab.server(datapath="auto", conf="connection-rate 0\n")
+    ns = lab.net.client()
+
+    def cycle(n):
+        with pptp.Control(ns, SERVER) as control:
+            control.greet()
+            if n % 10 == 1:
+                return                      # TCP alone ends
+            if n % 10 == 2:
+                control.send(bytes(12))     # not PPTP
+            else:
+                control.send(pptp.echorq(n) + pptp.message(pptp.STOPCCRQ, struct.pack("!BBH", 1, 0, 0)))
+                control.receive(pptp.ECHORP)
+                control.receive(pptp.STOPCCRP)
+            control.wait_closed()
+
+    level_after(lab, server, cycle, count, "control connections")
+
+
+@scenario(group="soak", needs_build=True, timeout=300)
+def control_connections(lab):
+    """2,000 set-ups and ends of the control connection: memory and descriptors stay."""
+    control_cycles(lab, 2000)
+
+
+@scenario(group="soak", needs_build=True, long=True, timeout=4 * 3600)
+def control_connections_long(lab):
+    """100,000 set-ups and ends of the control connection: memory and descriptors stay."""
+    control_cycles(lab, 100_000)
+
+
+def call_cycles(lab, count):
+    """Whole logins of the stock client, five at a time, half of them killed."""
+    server = lab.server(datapath="auto")
+    namespaces = [lab.net.client() for _ in range(5)]
+    times = []
+
+    def one(ns, n):
+        call = lab.client(ns, up=True)
+        times.append(call.set_up_time)
+        lab.ping(call.ns, server.local_ip, count=1)
+        if n % 2:
+            call.kill()
+        else:
+            call.stop()
+        lab.clients.remove(call)
+
+    def cycle(n):
+        with concurrent.futures.ThreadPoolExecutor(len(namespaces)) as pool:
+            list(pool.map(one, namespaces, range(n, n + len(namespaces))))
+
+    level_after(lab, server, cycle, count // len(namespaces), "times five calls")
+    lab.note(f"start to address {statistics.median(times):.2f} s, worst {max(times):.2f} s")
+
+
+@scenario(group="soak", needs_build=True, timeout=300)
+def calls(lab):
+    """20 logins and ends of the stock client: memory, descriptors, kernel objects stay."""
+    call_cycles(lab, 20)
+
+
+@scenario(group="soak", needs_build=True, long=True, timeout=6 * 3600)
+def calls_long(lab):
+    """2,000 logins and ends of the stock client: memory, descriptors, kernel objects stay."""
+    call_cycles(lab, 2000)
+
+
+# -- very many ------------------------------------------------------------------------
+
+def allow_descriptors(number):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+def crowd(lab, count, logins):
+    """Silent, half-said and greeted connections from many addresses, opened all the time."""
+    allow_descriptors(count + 4096)
+    server = lab.server(datapath="auto")
+    ns, sources = lab.net.client(), max(10, count // 64)
+    for n in range(sources):
+        lab.net.add_address(ns, f"198.19.{n // 250}.{n % 250 + 1}")
+    held, done = [], []
+
+    def attack():
+        for n in range(count):
+            source = f"198.19.{n % sources // 250}.{n % sources % 250 + 1}"
+            with contextlib.suppress(OSError, LabError):
+                control = pptp.Control(ns, SERVER, source)
+                held.append(control)
+                if n % 3 == 1:
+                    control.send(pptp.sccrq()[:100])
+                elif n % 3 == 2:
+                    control.send(pptp.sccrq())
+        done.append(True)
+
+    def let_go():
+        for control in held:
+            control.sock.close()
+        held.clear()
+        done.clear()
+
+    attack()        # once to fill the allocator
+    let_go()
+    before = Level(lab, server)
+    scripted, real = [], []
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(attack)
+        legitimate = lab.net.client()
+        while not done or len(real) < logins:
+            began = time.monotonic()
+            with pptp.Control(legitimate, SERVER) as control:
+                control.greet()
+                lab.expect(control.call()[2] == pptp.OCRP_OK, "a legitimate call is refused")
+            scripted.append(time.monotonic() - began)
+            if len(real) < logins:
+                call = lab.client(legitimate, up=True)
+                real.append(call.set_up_time)
+                call.stop()
+    lab.note(f"{count} connections, {sum(c.is_open() for c in held)} left open; beside them SYN to "
+             f"OCRP {statistics.median(scripted) * 1000:.0f} ms, worst {max(scripted) * 1000:.0f} ms; "
+             f"start to address {statistics.median(real):.2f} s, worst {max(real):.2f} s")
+    let_go()
+    Level(lab, server).expect_same(lab, before, "and then")
+
+
+@scenario(group="soak", needs_build=True, timeout=300)
+def idle_connections(lab):
+    """1,000 idle and slow connections from many addresses: logins work beside them."""
+    crowd(lab, 1000, 2)
+
+
+@scenario(group="soak", needs_build=True, long=True, timeout=3600)
+def idle_connections_long(lab):
+    """10,000 idle and slow connections from many addresses: logins work beside them."""
+    crowd(lab, 10_000, 20)
+
+
+# -- floods ---------------------------------------------------------------------------
+
+class Flooder:
+    """Sends from a namespace as fast as it can while others are timed."""
+
+    def __init__(self, lab, ns):
+        self.ns, self.address = ns, lab.net.addresses[ns]
+        with inside(ns):
+            self.raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self.control = self.call_id = None
+
+    def connect(self):
+        self.control = pptp.Control(self.ns, SERVER)
+        self.control.greet()
+
+    def call(self):
+        self.connect()
+        self.call_id = self.control.call()[0]
+
+    def ip(self, packet, protocol, source=None):
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(packet), 0, 0, 64, protocol, 0,
+                             socket.inet_aton(source or self.address), socket.inet_aton(SERVER))
+        self.raw.sendto(header + packet, (SERVER, 0))
+
+
+def over_tcp(block):
+    """One connection after the other, each as long as the server lets it."""
+    def work(flooder):
+        if flooder.control is None:
+            flooder.connect()
+        try:
+            flooder.control.send(block)
+        except OSError:
+            flooder.control.sock.close()
+            flooder.connect()
+    return work
+
+
+def connects(flooder):
+    with contextlib.suppress(OSError, LabError):
+        pptp.Control(flooder.ns, SERVER).sock.close()
+
+
+def syns(flooder):
+    port = random.randrange(1024, 65536)
+    flooder.ip(struct.pack("!HHIIBBHHH", port, pptp.PORT, 1, 0, 5 << 4, 2, 1024, 0, 0), 6, "198.18.2.77")
+
+
+def strangers(flooder):
+    flooder.ip(gre(random.getrandbits(16), bytes(64), seq=0), 47, "198.18.2.77")
+
+
+def in_a_call(payload, ack=None):
+    def work(flooder):
+        if flooder.call_id is None:
+            flooder.call()
+            flooder.seq = 0
+        flooder.seq += 1
+        flooder.ip(gre(flooder.call_id, payload, None if ack is not None else flooder.seq,
+                       ack and flooder.seq), 47)
+    return work
+
+
+FLOODS = {
+    "T06 echo": over_tcp(pptp.echorq(6) * 512),
+    "M27 messages": over_tcp(pptp.message(pptp.SLI, bytes(12)) * 512),
+    "T09 connections": connects,
+    "T08 SYN": syns,
+    "G23 strange GRE": strangers,
+    "G22 data": in_a_call(b"\xff\x03\xc0\x21\x0a\x01\x03\xe8" + bytes(996)),
+    "G20 acks": in_a_call(b"", ack=True),
+}
+
+
+def flood(lab, seconds):
+    """Each for some seconds beside a call that pings; the worst of it is printed."""
+    server = lab.server(datapath="auto")
+    call = lab.client(up=True)
+    quiet = pings_during(lab, call, server, seconds, None)
+    lab.note(f"quiet {quiet}")
+    for name, work in FLOODS.items():
+        flooder = Flooder(lab, lab.net.client())
+        lab.note(f"{name} {pings_during(lab, call, server, seconds, lambda: work(flooder))}")
+        if flooder.control:
+            flooder.control.sock.close()
+        flooder.raw.close()
+        lab.expect(call.running(), f"{name}: the call ended")
+        with pptp.Control(call.ns, SERVER) as control:
+            control.greet()
+    call.stop()
+    lab.expect_clean(90)
+
+
+def pings_during(lab, call, server, seconds, work):
+    """'median/worst ms' of pings through a call."""
+    ping = popen(call.ns, ["ping", "-n", "-i", "0.05", "-w", str(seconds), server.local_ip],
+                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    log = ProgramLog(lab.file("ping.log"), ping, "ping")
+    while ping.poll() is None:
+        if work is None:
+            ping.wait()
+        for _ in range(20):
+            with contextlib.suppress(OSError):
+                work() if work else None
+    log.thread.join(10)
+    times = [float(line.text.split("time=")[1].split()[0]) for line in log.lines if "time=" in line.text]
+    lab.expect(times, "no ping came back")
+    return f"{statistics.median(times):.0f}/{max(times):.0f} ms"
+
+
+@scenario(group="soak", needs_build=True, timeout=300)
+def floods(lab):
+    """Seven floods of two seconds: a call goes on, newcomers are served afterwards."""
+    flood(lab, 2)
+
+
+@scenario(group="soak", needs_build=True, long=True, timeout=1800)
+def floods_long(lab):
+    """Seven floods of a minute: a call goes on, newcomers are served afterwards."""
+    flood(lab, 60)
+
+
+# -- the server's own clock -------------------------------------------------------------
+
+@scenario(group="soak", needs_build=True, long=True, timeout=900)
+def vanished_client(lab):
+    """T15, S12: a client's network is cut for good: asked after a minute, given up within another."""
+    server = lab.server(datapath="auto")
+    call = lab.client(up=True)
+    mark = lab.syslog.mark()
+    lab.net.cut(call.ns)
+    server.wait_log(r"call \d+ ended: ", 300, mark)
+    call.kill()
+    lab.expect_clean(90)
+    lab.expect(server.process.poll() is None, "the server ended")
