@@ -17,6 +17,7 @@
 static struct {
 	const char *ident;
 	int fd;
+	bool journal;		/* fd speaks its native protocol */
 	bool foreground;
 	bool debug;
 	unsigned dropped;
@@ -26,8 +27,12 @@ static int
 connect_log(void)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = journal_open();
 
+	lg.journal = fd >= 0;
+	if (fd >= 0)
+		return fd;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	memcpy(sun.sun_path, LOG_SOCKET, sizeof(LOG_SOCKET));
@@ -66,25 +71,43 @@ log_fd(void)
 	return lg.fd;
 }
 
-static bool
-send_line(int level, const char *text)
+static size_t
+format_syslog(char *line, size_t size, int level, const char *text)
 {
-	char line[LOG_LINE_MAX + 128], when[32];
 	time_t now = time(NULL);
+	char when[32];
 	struct tm tm;
 	int n;
 
-	if (lg.fd < 0)
-		return false;
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
-	n = snprintf(line, sizeof(line), "<%d>%s %s[%ld]: %s",
-	    LOG_DAEMON | level, when, lg.ident, (long)getpid(), text);
+	n = snprintf(line, size, "<%d>%s %s[%ld]: %s", LOG_DAEMON | level,
+	    when, lg.ident, (long)getpid(), text);
 	if (n < 0)
+		return 0;
+	return (size_t)n >= size ? size - 1 : (size_t)n;
+}
+
+static size_t
+format(char *line, size_t size, int level, const char *text,
+    const struct log_about *about)
+{
+	if (lg.journal)
+		return journal_format(line, size, level, lg.ident,
+		    (long)getpid(), text, about);
+	return format_syslog(line, size, level, text);
+}
+
+static bool
+send_line(int level, const char *text, const struct log_about *about)
+{
+	char line[2 * LOG_LINE_MAX + 512];
+	size_t n;
+
+	if (lg.fd < 0)
 		return false;
-	if ((size_t)n >= sizeof(line))
-		n = sizeof(line) - 1;
-	if (send(lg.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0)
+	n = format(line, sizeof(line), level, text, about);
+	if (send(lg.fd, line, n, MSG_NOSIGNAL) >= 0)
 		return true;
 	if (errno == EAGAIN || errno == ENOBUFS) {
 		lg.dropped++;
@@ -93,22 +116,54 @@ send_line(int level, const char *text)
 	/* The log daemon was restarted: its new socket, if we can see it. */
 	close(lg.fd);
 	lg.fd = connect_log();
-	return lg.fd >= 0 && send(lg.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0;
+	if (lg.fd < 0)
+		return false;
+	n = format(line, sizeof(line), level, text, about);
+	return send(lg.fd, line, n, MSG_NOSIGNAL) >= 0;
+}
+
+static void
+vline(const struct log_about *about, int level, const char *fmt, va_list ap)
+{
+	char text[LOG_LINE_MAX];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (send_line(level, text, about))
+		return;
+	if (lg.foreground)
+		dprintf(STDERR_FILENO, "%s[%ld]: %s\n", lg.ident,
+		    (long)getpid(), text);
 }
 
 void
 log_vline(int level, const char *fmt, va_list ap)
 {
-	char text[LOG_LINE_MAX];
+	if (level != LOG_DEBUG || lg.debug)
+		vline(NULL, level, fmt, ap);
+}
+
+void
+log_about(const struct log_about *about, int level, const char *fmt, ...)
+{
+	va_list ap;
 
 	if (level == LOG_DEBUG && !lg.debug)
 		return;
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (send_line(level, text))
+	va_start(ap, fmt);
+	vline(about, level, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_journal(const struct log_about *about, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!lg.journal && !lg.debug)
 		return;
-	if (lg.foreground)
-		dprintf(STDERR_FILENO, "%s[%ld]: %s\n", lg.ident,
-		    (long)getpid(), text);
+	va_start(ap, fmt);
+	vline(about, lg.journal ? LOG_INFO : LOG_DEBUG, fmt, ap);
+	va_end(ap);
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Log lines: to the system log's socket, or to standard error where there is
- * none and the server runs in the foreground.  Never blocks: a line that the
+ * Log lines: to systemd's journal if that is where our output goes, else to
+ * the system log's socket, or to standard error where there is none and the
+ * server runs in the foreground.  Never blocks: a line that the
  * log cannot take at once is dropped and counted.
  */
 #ifndef PPTPCTRL_LOG_H
@@ -12,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <syslog.h>
+
+#include "journal.h"
 
 /* Most bytes that log_escape makes of n. */
 #define LOG_ESCAPED_MAX(n)	(4u * (n) + 1u)
@@ -36,6 +39,14 @@ void log_line(int level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void log_vline(int level, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
+
+/* The same about something: the journal gets fields with it. */
+void log_about(const struct log_about *about, int level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Only for the journal, and at LOG_DEBUG for the others. */
+void log_journal(const struct log_about *about, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #define log_err(...)	log_line(LOG_ERR, __VA_ARGS__)
 #define log_warn(...)	log_line(LOG_WARNING, __VA_ARGS__)

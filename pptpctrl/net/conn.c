@@ -93,8 +93,9 @@ free_if_done(struct conn *c)
 	if (c->fd >= 0 || !ctrl_done(&c->ctrl))
 		return false;
 	if (c->announced)
-		log_info("CTRL: Client %s control connection finished",
-		    peer_text(c, ip));
+		log_about(&(struct log_about){ .kind = LOG_DISCONNECTED,
+		    .peer = c->peer.s_addr }, LOG_INFO, "CTRL: Client %s "
+		    "control connection finished", peer_text(c, ip));
 	if (c->gone)
 		*c->gone = true;
 	sd_event_source_disable_unref(c->timer);
@@ -309,8 +310,9 @@ note(struct conn *c, const struct ctrl_act *a)
 	case CTRL_NOTE_ESTABLISHED:
 		greeted(c);
 		if (!c->announced)
-			log_info("CTRL: Client %s control connection started",
-			    ip);
+			log_about(&(struct log_about){ .kind = LOG_CONNECTED,
+			    .peer = c->peer.s_addr }, LOG_INFO, "CTRL: Client "
+			    "%s control connection started", ip);
 		c->announced = true;
 		adopt_keep(c);
 		log_debug("CTRL: Client %s: version %04x firmware %u host "
@@ -328,8 +330,10 @@ note(struct conn *c, const struct ctrl_act *a)
 		    a->arg);
 		break;
 	case CTRL_NOTE_OLD_VERSION:
-		log_warn("CTRL: Client %s refused: protocol version %04x",
-		    ip, a->arg);
+		log_about(&(struct log_about){ .kind = LOG_REFUSED,
+		    .peer = c->peer.s_addr, .reason = "protocol version" },
+		    LOG_WARNING, "CTRL: Client %s refused: protocol version "
+		    "%04x", ip, a->arg);
 		break;
 	case CTRL_NOTE_CALL_ID:
 		log_debug("CTRL: Client %s: no call has id %u", ip, a->arg);
@@ -737,8 +741,10 @@ hosts_let_in(struct worker *w, int fd, struct in_addr peer)
 	admit_note(w->admit, ADMIT_HOSTS);
 	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
 	if (log_rate_ok(&w->hosts_rate, worker_now(w), 10000, &suppressed))
-		log_notice("MGR: Client %s refused: %s line %u (%u more "
-		    "before, %llu in all)", ip, name, line, suppressed,
+		log_about(&(struct log_about){ .kind = LOG_REFUSED,
+		    .peer = peer.s_addr, .reason = name }, LOG_NOTICE,
+		    "MGR: Client %s refused: %s line %u (%u more before, "
+		    "%llu in all)", ip, name, line, suppressed,
 		    (unsigned long long)admit_counted(w->admit, ADMIT_HOSTS));
 	return false;
 }

@@ -489,16 +489,36 @@ end_text(const struct session *s, const struct call *call, char *buf,
 		snprintf(buf, size, "%s", call_end_text(call->end));
 }
 
+/* What a line about s is about, for the journal. */
+struct subject {
+	struct log_about about;
+	char user[LOG_ESCAPED_MAX(256)];
+};
+
+/* sub must live as long as what is returned; reason may be NULL. */
+static const struct log_about *
+about(struct subject *sub, const struct session *s, enum log_kind kind,
+    const char *reason)
+{
+	sub->about = (struct log_about){ .kind = kind,
+	    .call = s->flow.own_id, .peer = s->flow.peer.s_addr,
+	    .user = log_escape(sub->user, sizeof(sub->user), s->user),
+	    .ifname = s->ifname, .reason = reason };
+	return &sub->about;
+}
+
 /* The line that log watchers such as fail2ban read: its form never changes,
  * and what the peer chose stands last. */
 static void
 log_auth_failed(const struct session *s, const char *reason)
 {
-	char ip[INET_ADDRSTRLEN], name[LOG_ESCAPED_MAX(sizeof(s->user))];
+	char ip[INET_ADDRSTRLEN];
+	struct subject sub;
 
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
-	log_warn("auth failed peer=%s reason=%s user=\"%s\"", ip, reason,
-	    log_escape(name, sizeof(name), s->user));
+	about(&sub, s, LOG_AUTH_FAILED, reason);
+	log_about(&sub.about, LOG_WARNING, "auth failed peer=%s reason=%s "
+	    "user=\"%s\"", ip, reason, sub.user);
 }
 
 static void
@@ -620,23 +640,27 @@ authenticated(struct session *s)
 static void
 log_refused(const struct session *s, const char *ip)
 {
+	struct subject sub;
 	uint32_t suppressed;
 
 	if (!log_rate_ok(&s->worker->refuse_rate, worker_now(s->worker),
 	    1000, &suppressed))
 		return;
 	if (s->exited.status == REP_OPEN_FULL)
-		log_warn("CTRL: Client %s refused (busy): all %u connections "
+		log_about(about(&sub, s, LOG_REFUSED, "busy"), LOG_WARNING,
+		    "CTRL: Client %s refused (busy): all %u connections "
 		    "or addresses of remoteip are in use", ip,
 		    s->worker->conf->connections);
 	else if (s->exited.status == REP_OPEN_FAILED &&
 	    s->exited.error == EALREADY)
-		log_warn("CTRL: Client %s refused: another call from this "
+		log_about(about(&sub, s, LOG_REFUSED, "call id"), LOG_WARNING,
+		    "CTRL: Client %s refused: another call from this "
 		    "address has the same call id %u (a NAT without PPTP "
 		    "helper, or a client that lost its old call); datapath "
 		    "relay can tell them apart", ip, s->flow.peer_id);
 	else
-		log_warn("CTRL: Client %s refused: no channel: %s", ip,
+		log_about(about(&sub, s, LOG_REFUSED, "no channel"),
+		    LOG_WARNING, "CTRL: Client %s refused: no channel: %s", ip,
 		    strerror(s->exited.error ? s->exited.error : ENOMEM));
 	if (suppressed)
 		log_warn("CTRL: %u more refusals not shown", suppressed);
@@ -647,6 +671,7 @@ log_end(const struct session *s, const struct call *call)
 {
 	char ip[INET_ADDRSTRLEN], assigned[INET_ADDRSTRLEN];
 	char why[SESSION_LINE], user[SESSION_LINE + 32];
+	struct subject sub;
 	uint64_t in, out;
 
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
@@ -657,13 +682,15 @@ log_end(const struct session *s, const struct call *call)
 	end_text(s, call, why, sizeof(why));
 	user_text(s, user, sizeof(user));
 	if (!s->was_up) {
-		log_warn("call %u failed: client %s: %s%s", s->flow.own_id,
-		    ip, why, user);
+		log_about(about(&sub, s, LOG_CALL_FAILED, why), LOG_WARNING,
+		    "call %u failed: client %s: %s%s", s->flow.own_id, ip,
+		    why, user);
 		return;
 	}
 	inet_ntop(AF_INET, &s->remote, assigned, sizeof(assigned));
 	count_bytes(s, &in, &out);
-	log_info("call %u ended: client %s, address %s, %s, %" PRIu64 " s, %"
+	log_about(about(&sub, s, LOG_CALL_ENDED, why), LOG_INFO,
+	    "call %u ended: client %s, address %s, %s, %" PRIu64 " s, %"
 	    PRIu64 " bytes in, %" PRIu64 " bytes out: %s%s", s->flow.own_id,
 	    ip, assigned, s->ifname,
 	    (worker_now(s->worker) - s->up_ms) / 1000, in, out, why, user);
@@ -715,6 +742,7 @@ is_up(struct session *s, const struct ev *ev)
 {
 	char ip[INET_ADDRSTRLEN], assigned[INET_ADDRSTRLEN];
 	char user[SESSION_LINE + 32];
+	struct subject sub;
 	uint64_t ms;
 
 	s->local = ev->local;
@@ -734,16 +762,19 @@ is_up(struct session *s, const struct ev *ev)
 	leave_queues(s);
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
 	inet_ntop(AF_INET, &s->remote, assigned, sizeof(assigned));
-	log_info("call %u up: client %s, address %s, %s, %s, %s, datapath "
+	log_about(about(&sub, s, LOG_CALL_UP, NULL), LOG_INFO,
+	    "call %u up: client %s, address %s, %s, %s, %s, datapath "
 	    "%s, set up in %" PRIu64 ".%03" PRIu64 " s%s", s->flow.own_id, ip,
 	    assigned, s->ifname, reason_auth(s->auth), reason_mppe(s->flags),
 	    conf_datapath_name(s->worker->path), ms / 1000, ms % 1000,
 	    user_text(s, user, sizeof(user)));
 	if (s->auth == EV_AUTH_NONE)
-		log_warn("call %u: client %s was let in without a password",
-		    s->flow.own_id, ip);
+		log_about(about(&sub, s, LOG_CALL_WEAK, "no password"),
+		    LOG_WARNING, "call %u: client %s was let in without a "
+		    "password", s->flow.own_id, ip);
 	if (!(s->flags & (EV_F_MPPE_40 | EV_F_MPPE_56 | EV_F_MPPE_128)))
-		log_warn("call %u: client %s is not encrypted",
+		log_about(about(&sub, s, LOG_CALL_WEAK, "not encrypted"),
+		    LOG_WARNING, "call %u: client %s is not encrypted",
 		    s->flow.own_id, ip);
 	conn_up(s->conn, s->slot);
 	pump(s->worker);

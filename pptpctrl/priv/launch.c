@@ -334,6 +334,18 @@ on_event(struct lcall *c, struct rep *rep)
 	reply(c->la, rep);
 }
 
+/* pppd's own lines know no call: this says whose its process id is. */
+static void
+log_pppd(const struct lcall *c)
+{
+	char ip[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &c->peer, ip, sizeof(ip));
+	log_journal(&(struct log_about){ .kind = LOG_CALL_PPPD, .call = c->id,
+	    .peer = c->peer.s_addr, .pppd = c->pppd_pid },
+	    "call %u: pppd %d for client %s", c->id, (int)c->pppd_pid, ip);
+}
+
 static void
 from_shim(struct lcall *c, struct rep *rep)
 {
@@ -345,6 +357,7 @@ from_shim(struct lcall *c, struct rep *rep)
 		c->pppd_fd = (int)syscall(SYS_pidfd_open, rep->pid, 0);
 		c->pppd_start = proc_start(rep->pid);
 		save_call(c);
+		log_pppd(c);
 		rep->call = c->id;
 		rep->pid = c->shim_pid;
 		reply(c->la, rep);
@@ -605,7 +618,8 @@ worker_ready(struct launcher *la)
 		return;
 	}
 	la->serving = true;
-	log_info("MGR: Manager process started");
+	log_about(&(struct log_about){ .kind = LOG_STARTED }, LOG_INFO,
+	    "MGR: Manager process started");
 	log_info("MGR: Maximum of %u connections available",
 	    pool_size(la->pool));
 	la->ready(la->ready_arg);
@@ -1068,6 +1082,7 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 		    "pptpd", la->n_calls);
 	else
 		store_empty();
-	log_info("MGR: Manager process ended");
+	log_about(&(struct log_about){ .kind = LOG_ENDED }, LOG_INFO,
+	    "MGR: Manager process ended");
 	return r < 0 ? LAUNCH_CRASHED : (enum launch_exit)r;
 }
