@@ -2,6 +2,7 @@
 #
 #	make			build into $(B)
 #	make install DESTDIR=	programs, plugin, manual pages, samples, units
+#	make deb		a Debian package, in $(B)/deb
 #	make demo		show the main job in the lab
 #	make check		all tests
 #	make soak		long scenarios of the lab (hours)
@@ -217,6 +218,25 @@ uninstall:
 	    $(DESTDIR)$(modulesdir)/pptpctrl.conf
 	rm -rf $(DESTDIR)$(exampledir)
 	-rmdir $(DESTDIR)$(dir $(LOGWTMP)) 2>/dev/null
+
+# dpkg-buildpackage wants debian/ at the top.  DEB_FLAGS=-d builds without
+# package ppp-dev, when PPPD_INCLUDE names its headers.
+DEB	= $(B)/deb/pptpctrl-$(VERSION)
+DEB_FLAGS =
+deb:
+	rm -rf $(DEB)
+	mkdir -p $(DEB)
+	cp -a Makefile README.md COPYING pptpctrl plugin etc contrib $(DEB)/
+	cp -a contrib/debian $(DEB)/
+	cd $(DEB) && dpkg-buildpackage -b -us -uc $(DEB_FLAGS)
+	rm -rf $(DEB)
+
+lintian:
+	lintian --fail-on error,warning $(B)/deb/*.changes
+
+print-pppd-version:
+	@echo $(PPPD_VERSION)
+.PHONY: deb lintian print-pppd-version
 
 clean:
 	rm -rf $(B)

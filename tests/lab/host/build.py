@@ -18,14 +18,16 @@ cd /
 exec chroot "$TREE" sh -c '
 	set -e
 	make -j2 -C /lab/repo B=/lab/build
-	make -C /lab/repo B=/lab/build DESTDIR=/lab/stage install install-lab'
+	make -C /lab/repo B=/lab/build DESTDIR=/lab/stage DEB_FLAGS=-d $GOALS'
 """
 
 ON_MACHINE = r"""
 set -e
 make -j2 -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE"
-make -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE" DESTDIR="$STAGE" install install-lab
+make -C "$REPO" B="$BUILD" PPPD_INCLUDE="$INCLUDE" DESTDIR="$STAGE" DEB_FLAGS=-d $GOALS
 """
+
+INSTALL = "install install-lab"
 
 
 def build(release):
@@ -43,10 +45,10 @@ def build(release):
     return stage
 
 
-def make(release, build_dir, stage, log):
+def make(release, build_dir, stage, log, goals=INSTALL):
     build_dir.mkdir(parents=True, exist_ok=True)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "REPO": str(REPO),
-           "BUILD": str(build_dir), "STAGE": str(stage)}
+           "BUILD": str(build_dir), "STAGE": str(stage), "GOALS": goals}
     if release == "12":
         command, env["INCLUDE"] = ["sh", "-c", ON_MACHINE], str(extra("usr/include/pppd").parent)
     else:

@@ -14,7 +14,7 @@ from .build import build
 from .common import LAB, LabError, OUT, RELEASES, locked, say
 from .guest import Guest
 from .prepare import is_ready, prepare
-from . import qemu
+from . import debs, qemu
 
 BOOT_PATIENCE = 180     # seconds; a boot takes 3
 EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest watches over
@@ -98,15 +98,22 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
     if stage is None:
         say(f"Debian {release}: nothing built, so only what needs no build runs")
     registry = load_scenarios()
-    ordinary = [name for name in names if not registry[name].systemd]
-    systemd = [name for name in names if registry[name].systemd]
+    packages = [name for name in names if registry[name].packages]
+    systemd = [name for name in names if registry[name].systemd and name not in packages]
+    ordinary = [name for name in names if name not in packages + systemd]
 
     def work(left, under_systemd):
         """A guest that hangs is replaced for the rest of its share."""
         results, left = [], list(left)
         while left:
             results += one_boot(release, left, stage, progress, repeat, under_systemd, kind)
-        return results
+        return results + (work_on_packages() if under_systemd else [])
+
+    def work_on_packages():
+        """Each has a guest of its own, which it need not leave as it was."""
+        layer = debs.stage(release) if packages and not no_build else None
+        return [result for name in packages for _ in range(repeat)
+                for result in one_boot(release, [name], layer, progress, 1, True, kind)]
 
     with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
         if guests == 1:

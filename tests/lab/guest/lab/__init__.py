@@ -42,15 +42,17 @@ class Scenario:
     dmesg_ok: str | None    # lines of dmesg that are expected here
     long: bool          # only for `lab soak`, or by its own name
     systemd: bool       # in a guest whose first process is systemd
+    packages: bool      # that guest is for this scenario alone, without our server installed
 
 
 def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=("12", "13"),
-             needs_build=None, dmesg_ok=None, long=False, systemd=False):
+             needs_build=None, dmesg_ok=None, long=False, systemd=False, packages=False):
     """Registers a function as a scenario, once for each data path.
 
     needs_build: False for what runs without our own server; by default those with a
     data path need it. long: takes minutes or more; only `lab soak`, or its whole name, runs it.
-    systemd: in a guest whose first process is systemd; see lab.service().
+    systemd: in a guest whose first process is systemd; see lab.service(). packages: such a guest
+    for this scenario alone, in which it may install and remove those in /usr/lib/lab/debs.
     """
     def register(function):
         for datapath in datapaths:
@@ -58,9 +60,9 @@ def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=(
             full = f"{datapath or group}/{short}"
             if full in registry:
                 raise ValueError(f"two scenarios are called {full}")
-            needs = bool(datapath or systemd) if needs_build is None else needs_build
+            needs = bool(datapath or systemd or packages) if needs_build is None else needs_build
             registry[full] = Scenario(full, group, function, datapath, timeout, tuple(releases),
-                                      needs, dmesg_ok, long, systemd)
+                                      needs, dmesg_ok, long, systemd or packages, packages)
         return function
     return register
 
