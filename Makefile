@@ -172,7 +172,10 @@ demo:
 
 -include $(wildcard $(T)/pptpctrl/*.d $(T)/pptpctrl/*/*.d $(T)/unit/*.d)
 
-SED_PATHS = sed -e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g'
+# From systemd 253 on a reload is over when the server says so.
+NOTIFY_RELOAD = $(shell pkg-config --atleast-version=253 libsystemd && \
+	echo -e 's/^Type=notify$$/Type=notify-reload/' -e /^ExecReload=/d)
+SED_PATHS = sed -e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g' $(NOTIFY_RELOAD)
 INSTALL	= install
 
 # Samples go beside the documentation and, only where there is none yet, to

@@ -15,7 +15,8 @@ req_unicast(uint32_t addr)
 static bool
 is_about_no_call(uint32_t op)
 {
-	return op == REQ_READY || op == REQ_KEEP || op == REQ_DROP;
+	return op == REQ_READY || op == REQ_KEEP || op == REQ_DROP ||
+	    op == REQ_PONG || op == REQ_DRAIN || op == REQ_RESUME;
 }
 
 bool
@@ -42,6 +43,9 @@ req_check(const void *buf, size_t len, struct req *ret)
 	case REQ_READY:
 	case REQ_KEEP:
 	case REQ_DROP:
+	case REQ_PONG:
+	case REQ_DRAIN:
+	case REQ_RESUME:
 		if (r.peer_call != 0 || r.peer != 0 || r.own != 0)
 			return false;
 		break;

@@ -30,6 +30,9 @@ enum req_op {
 	REQ_KEEP,	/* a control connection's socket comes with it: hold a
 			 * copy under key, for the worker after this one */
 	REQ_DROP,	/* close the copy under key */
+	REQ_PONG,	/* answers REP_PING */
+	REQ_DRAIN,	/* root asked for no new calls: REP_DRAIN */
+	REQ_RESUME,	/* and for new ones */
 };
 
 struct req {
@@ -51,6 +54,8 @@ enum rep_op {
 	REP_TRAFFIC,	/* ev.rx_bytes, ev.tx_bytes */
 	REP_SHUTDOWN,	/* end all calls, then exit */
 	REP_HANDOVER,	/* exit at once, another one goes on */
+	REP_PING,	/* REQ_PONG, if all is well */
+	REP_DRAIN,	/* status: 1: no new calls, 0: new ones again */
 	/* To a worker that takes over from another: the calls there are, each
 	 * with status, tunnel, local, remote, pid; then call 0. */
 	REP_KEPT,

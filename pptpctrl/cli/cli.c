@@ -29,6 +29,8 @@ static int cmd_terminate(int argc, char **argv);
 static int cmd_check(int argc, char **argv);
 static int cmd_status(int argc, char **argv);
 static int cmd_unban(int argc, char **argv);
+static int cmd_drain(int argc, char **argv);
+static int cmd_resume(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
@@ -47,6 +49,10 @@ static const struct command {
 	    "    what was refused and dropped, what there is now, bans" },
 	{ "unban", cmd_unban, "unban user=NAME | all\n"
 	    "    forget failed logins and the bans after them" },
+	{ "drain", cmd_drain, "drain\n"
+	    "    take no new calls, let those there are go on" },
+	{ "resume", cmd_resume, "resume\n"
+	    "    take new calls again" },
 	{ "check", cmd_check, "check [-c FILE]\n"
 	    "    the effective configuration and what is wrong with it" },
 	{ "help", cmd_help, "help" },
@@ -248,6 +254,8 @@ cmd_list(int argc, char **argv)
 		else
 			print_row(&rec);
 	}
+	if (!array && rec.draining)
+		printf("draining: no new calls are taken (pptpctrl resume)\n");
 	close(fd);
 	if (array) {
 		printf("%s\n", json_object_to_json_string_ext(array,
@@ -434,6 +442,41 @@ cmd_unban(int argc, char **argv)
 	printf("%" PRIu32 " ban%s lifted\n", rec.count,
 	    rec.count == 1 ? "" : "s");
 	return 0;
+}
+
+static int
+set_drain(int argc, uint32_t op, const char *text)
+{
+	struct status_request req = { .version = STATUS_VERSION, .op = op };
+	struct status_record rec;
+	int fd;
+
+	if (argc != 1) {
+		fprintf(stderr, "usage: pptpctrl drain | resume\n");
+		return 2;
+	}
+	fd = open_status();
+	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0 ||
+	    !next_record(fd, &rec))
+		return 1;
+	close(fd);
+	printf("%s; %" PRIu32 " call%s\n", text, rec.count,
+	    rec.count == 1 ? "" : "s");
+	return 0;
+}
+
+static int
+cmd_drain(int argc, char **argv)
+{
+	(void)argv;
+	return set_drain(argc, STATUS_DRAIN, "no new calls are taken");
+}
+
+static int
+cmd_resume(int argc, char **argv)
+{
+	(void)argv;
+	return set_drain(argc, STATUS_RESUME, "new calls are taken");
 }
 
 bool

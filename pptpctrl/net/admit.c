@@ -31,6 +31,7 @@ struct admit {
 	uint64_t seed;
 	struct bans *bans;
 	unsigned max_open;
+	bool draining;
 	unsigned n[ADMIT_STAGES];
 	struct client_list all[N_LISTED];
 	uint64_t count[ADMIT_COUNTS];
@@ -78,6 +79,8 @@ static const struct {
 	[ADMIT_USER_LIMIT] = { "user-limit", "has as many calls as the user "
 	    "may" },
 	[ADMIT_USER_REPLACED] = { "user-replaced", "was replaced" },
+	[ADMIT_DRAINING] = { "draining", "no new calls (pptpctrl resume ends "
+	    "that)" },
 };
 
 const char *
@@ -366,6 +369,9 @@ may_connect(struct admit *a, struct in_addr addr, uint64_t now_ms,
 	if (conf_nets_match(&l->deny, addr) ||
 	    (l->allow.n > 0 && !conf_nets_match(&l->allow, addr)))
 		return false;
+	*ret_why = ADMIT_DRAINING;
+	if (a->draining)
+		return false;
 	*ret_why = ADMIT_FULL;
 	if (open_connections(a) >= a->max_open)
 		return false;
@@ -454,6 +460,18 @@ admit_gone(struct admit *a, struct admit_client *c)
 
 /* --- calls -------------------------------------------------------------- */
 
+void
+admit_drain(struct admit *a, bool on)
+{
+	a->draining = on;
+}
+
+bool
+admit_draining(const struct admit *a)
+{
+	return a->draining;
+}
+
 enum admit_call
 admit_call(struct admit *a, struct admit_client *c, uint64_t now_ms,
     enum admit_count *ret_why)
@@ -462,7 +480,9 @@ admit_call(struct admit *a, struct admit_client *c, uint64_t now_ms,
 	struct admit_source *s = c->source;
 	enum admit_call verdict = ADMIT_CALL_BUSY;
 
-	if (source_banned(s, now_ms)) {
+	if (a->draining) {
+		*ret_why = ADMIT_DRAINING;
+	} else if (source_banned(s, now_ms)) {
 		*ret_why = ADMIT_SOURCE_BANNED;
 		verdict = ADMIT_CALL_BANNED;
 	} else if (l->max_calls_source.n > 0 &&

@@ -67,6 +67,7 @@ enum admit_count {
 	ADMIT_SOURCE_BANS,	/* and of sources */
 	ADMIT_USER_LIMIT,	/* max-calls-per-user, single-session refuse */
 	ADMIT_USER_REPLACED,	/* single-session replace */
+	ADMIT_DRAINING,		/* admit_drain */
 	ADMIT_COUNTS
 };
 
@@ -92,6 +93,10 @@ void admit_free(struct admit *a);
 bool admit_connect(struct admit *a, struct admit_client *c,
     struct in_addr addr, uint64_t now_ms, uint64_t *ret_wait_ms,
     struct admit_client **ret_victim, enum admit_count *ret_why);
+
+/* With on, no connection and no call more; those there are go on. */
+void admit_drain(struct admit *a, bool on);
+bool admit_draining(const struct admit *a);
 
 /* It said SCCRQ.  Returns one to be closed for it, or NULL; *ret_why says by
  * which limit. */

@@ -996,6 +996,8 @@ session_reply(struct worker *w, const struct rep *rep, int fd)
 		s->if_rx = rep->ev.rx_bytes;
 		s->if_tx = rep->ev.tx_bytes;
 		break;
+	case REP_PING:
+	case REP_DRAIN:
 	case REP_SHUTDOWN:
 	case REP_HANDOVER:
 		break;

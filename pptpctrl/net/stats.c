@@ -24,7 +24,7 @@ static const struct {
 
 static const char *const now_names[] = {
 	"connections", "half-open", "unauthenticated", "calls", "starting",
-	"waiting",
+	"waiting", "draining",
 };
 
 #define N_NOW	(sizeof(now_names) / sizeof(now_names[0]))
@@ -44,6 +44,8 @@ now_number(const struct worker *w, unsigned i)
 		return sessions_count(w);
 	case 4:
 		return sessions_starting(w);
+	case 6:
+		return admit_draining(w->admit);
 	}
 	return sessions_waiting(w);
 }

@@ -91,7 +91,8 @@ send_record(struct client *c, struct status_record *rec)
 static void
 finish(struct client *c, enum status_kind kind)
 {
-	struct status_record rec = { .kind = kind, .count = c->count };
+	struct status_record rec = { .kind = kind, .count = c->count,
+	    .draining = admit_draining(c->worker->admit) };
 
 	if (send_record(c, &rec))
 		client_free(c);
@@ -201,6 +202,18 @@ terminate(struct client *c)
 	finish(c, STATUS_DONE);
 }
 
+/* At once here; the launcher keeps it for the worker after this one. */
+static void
+drain(struct client *c, bool on)
+{
+	struct req req = { .op = on ? REQ_DRAIN : REQ_RESUME };
+
+	admit_drain(c->worker->admit, on);
+	worker_ask(c->worker, &req);
+	c->count = sessions_count(c->worker);
+	finish(c, STATUS_DONE);
+}
+
 static void
 answer(struct client *c)
 {
@@ -217,6 +230,8 @@ answer(struct client *c)
 		numbers(c);
 	else if (c->req.op == STATUS_UNBAN)
 		unban(c);
+	else if (c->req.op == STATUS_DRAIN || c->req.op == STATUS_RESUME)
+		drain(c, c->req.op == STATUS_DRAIN);
 	else
 		finish(c, STATUS_BAD);
 }

@@ -17,6 +17,9 @@ enum status_op {
 	STATUS_NUMBERS,		/* a STATUS_NUMBER or STATUS_BAN each, then
 				 * STATUS_DONE */
 	STATUS_UNBAN,		/* STATUS_ALL or _BY_USER; then STATUS_DONE */
+	STATUS_DRAIN,		/* no new calls; STATUS_DONE with those there
+				 * are */
+	STATUS_RESUME,		/* the same for: new calls again */
 };
 
 enum status_select {
@@ -55,7 +58,8 @@ struct status_record {
 	uint32_t auth;		/* enum ev_auth */
 	uint32_t flags;		/* EV_F_*: MPPE in force */
 	uint32_t pid;		/* per-call parent, 0: none */
-	uint32_t hold_us, reserved;
+	uint32_t hold_us;
+	uint32_t draining;	/* STATUS_DONE of STATUS_LIST: 1 */
 	uint64_t age_ms;	/* since the call was asked for */
 	uint64_t up_ms;		/* since the network is up, 0: is not */
 	uint64_t rx_bytes, tx_bytes, rx_frames, tx_frames;

@@ -47,6 +47,7 @@ worker_check_done(struct worker *w)
 static void
 on_launcher(void *arg, const void *buf, size_t len, int fd)
 {
+	struct req pong = { .op = REQ_PONG };
 	struct worker *w = arg;
 	struct rep rep;
 
@@ -68,7 +69,11 @@ on_launcher(void *arg, const void *buf, size_t len, int fd)
 		worker_check_done(w);
 		return;
 	}
-	if (rep.op == REP_HANDOVER)
+	if (rep.op == REP_PING)
+		worker_ask(w, &pong);
+	else if (rep.op == REP_DRAIN)
+		admit_drain(w->admit, rep.status != 0);
+	else if (rep.op == REP_HANDOVER)
 		sd_event_exit(w->loop, 0);
 	else if (rep.op == REP_KEPT && rep.call == 0)
 		session_kept_end(w);

@@ -132,6 +132,7 @@ call_free(struct lcall *c)
 	forget_call(c);
 	la->call[c->id] = NULL;
 	la->n_calls--;
+	notify_changed(la);
 	free(c);
 	finish_if_done(la);
 }
@@ -321,9 +322,11 @@ on_event(struct lcall *c, struct rep *rep)
 			memcpy(c->ifname, ev->ifname, sizeof(c->ifname));
 		if (ev->type == EV_UP)
 			ip_is_up(c, ev);
+		notify_changed(c->la);
 		break;
 	case EV_DOWN:
 		c->ip_up = false;
+		notify_changed(c->la);
 		break;
 	case EV_STATUS:
 		c->plugin_status = ev->value;
@@ -508,6 +511,7 @@ verb_open(struct launcher *la, const struct req *req)
 	}
 	la->call[c->id] = c;
 	la->n_calls++;
+	notify_changed(la);
 	save_call(c);
 	store_put(STORE_CHANNEL, c->id, c->channel);
 	rep.tunnel = la->l->tunnel.id;
@@ -605,6 +609,7 @@ worker_ready(struct launcher *la)
 	struct launch *l = la->l;
 
 	la->worker_ready = true;
+	drain_inherit(la);
 	if (l->old_table >= 0)
 		close(l->old_table);
 	l->old_table = -1;
@@ -684,6 +689,13 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 		break;
 	case REQ_DROP:
 		keep_drop_tcp(&la->l->keep, req.key);
+		break;
+	case REQ_PONG:
+		notify_pong(la);
+		break;
+	case REQ_DRAIN:
+	case REQ_RESUME:
+		drain_set(la, req.op == REQ_DRAIN);
 		break;
 	}
 }
@@ -1039,6 +1051,8 @@ add_sources(struct launcher *la)
 	if (r >= 0)
 		r = sd_event_add_signal(la->loop, NULL, RESTART_SIGNAL,
 		    on_restart_signal, la);
+	if (r >= 0)
+		r = notify_start(la);
 	if (r >= 0 && la->l->path == CONF_DP_RELAY)
 		r = watch_tunnel(la);
 	return r;
@@ -1082,6 +1096,8 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 		    "pptpd", la->n_calls);
 	else
 		store_empty();
+	if (la->stopping)
+		drain_forget(la);
 	log_about(&(struct log_about){ .kind = LOG_ENDED }, LOG_INFO,
 	    "MGR: Manager process ended");
 	return r < 0 ? LAUNCH_CRASHED : (enum launch_exit)r;

@@ -86,6 +86,10 @@ struct launcher {
 	unsigned n_calls;
 	sd_event_source *worker_timer;
 	sd_event_source *tunnel_io;
+	sd_event_source *status_timer, *ping_timer;
+	unsigned ping_ms;
+	pid_t pinged;		/* a worker that owes an answer; 0 */
+	bool draining;
 	struct lcall *call[UINT16_MAX + 1];
 };
 
@@ -132,6 +136,26 @@ int inherit_calls(struct launcher *la);
 void save_call(struct lcall *c);
 void forget_call(struct lcall *c);
 void save_server(struct launcher *la);
+
+/* --- notify.c ----------------------------------------------------------- */
+
+/* Begin to watch the worker, for systemd's watchdog too.  0 or -errno. */
+int notify_start(struct launcher *la);
+
+/* Numbers of calls are others now: tell systemd soon. */
+void notify_changed(struct launcher *la);
+
+/* The worker answered. */
+void notify_pong(struct launcher *la);
+
+/* Take no new calls, or take them again. */
+void drain_set(struct launcher *la, bool on);
+
+/* A worker is there: it must know, and so must a launcher after another. */
+void drain_inherit(struct launcher *la);
+
+/* The server stops: the next one serves. */
+void drain_forget(struct launcher *la);
 
 /* --- succeed.c ---------------------------------------------------------- */
 

@@ -712,6 +712,26 @@ counts_have_names(void **state)
 	assert_int_equal(admit_counted(admit, ADMIT_USER_LIMIT), 1);
 }
 
+static void
+draining_lets_nobody_new_in(void **state)
+{
+	enum admit_count why;
+
+	(void)state;
+	connects(0, 1);
+	greets(0);
+	admit_drain(admit, true);
+	assert_true(admit_draining(admit));
+	turned_away(1, 2, ADMIT_DRAINING);
+	assert_int_equal(admit_call(admit, &client[0], now, &why),
+	    ADMIT_CALL_BUSY);
+	assert_int_equal(why, ADMIT_DRAINING);
+	admit_drain(admit, false);
+	connects(1, 2);
+	assert_int_equal(admit_call(admit, &client[0], now, &why),
+	    ADMIT_CALL_OK);
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, fresh, over)
 
 int
@@ -744,6 +764,7 @@ main(void)
 		T(names_count_up_to_a_length),
 		T(an_office_of_200_comes_back),
 		T(counts_have_names),
+		T(draining_lets_nobody_new_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static void
 every_field_is_checked(void **state)
 {
 	static const uint32_t bad_op[] = { 0, REQ_READY, REQ_KEEP, REQ_DROP,
-	    REQ_DROP + 1, UINT32_MAX };
+	    REQ_PONG, REQ_DRAIN, REQ_RESUME, REQ_RESUME + 1, UINT32_MAX };
 	struct req r = good_open();
 
 	(void)state;
@@ -128,15 +128,20 @@ addresses_must_be_of_hosts(void **state)
 static void
 ready_names_no_call(void **state)
 {
-	struct req r = { .version = REQ_VERSION, .op = REQ_READY };
+	static const uint32_t ops[] = { REQ_READY, REQ_PONG, REQ_DRAIN,
+	    REQ_RESUME };
 
 	(void)state;
-	assert_true(accepted(&r));
-	r.call = 1;
-	assert_false(accepted(&r));
-	r.call = 0;
-	r.own = address("192.0.2.1");
-	assert_false(accepted(&r));
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		struct req r = { .version = REQ_VERSION, .op = ops[i] };
+
+		assert_true(accepted(&r));
+		r.call = 1;
+		assert_false(accepted(&r));
+		r.call = 0;
+		r.own = address("192.0.2.1");
+		assert_false(accepted(&r));
+	}
 }
 
 /* Which key there is, the launcher knows. */
