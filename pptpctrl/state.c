@@ -31,6 +31,9 @@ struct copy {
 	uint8_t rec[];
 };
 
+/* After the header comes a byte for each slot, not 0 when it may have a record:
+ * to look at an empty slot itself would cost a page of memory. */
+
 /* A slot is: this, two copies, the live words. */
 struct slot {
 	_Atomic uint32_t blame;
@@ -66,6 +69,12 @@ stride_of(uint32_t rec_size, uint32_t live_size)
 	    live_size, ALIGN);
 }
 
+static size_t
+slots_at(uint32_t n)
+{
+	return ALIGN + round_up(n, ALIGN);
+}
+
 static struct header *
 header(const struct state *t)
 {
@@ -75,7 +84,8 @@ header(const struct state *t)
 static struct slot *
 slot_at(const struct state *t, uint32_t i)
 {
-	return (struct slot *)(void *)(t->map + ALIGN + i * t->stride);
+	return (struct slot *)(void *)(t->map + slots_at(t->n) +
+	    i * t->stride);
 }
 
 static struct copy *
@@ -85,6 +95,12 @@ copy_at(const struct state *t, uint32_t i, int which)
 	    (which ? copy_size(t->rec_size) : 0);
 
 	return (struct copy *)(void *)at;
+}
+
+static volatile uint8_t *
+used(const struct state *t, uint32_t i)
+{
+	return t->map + ALIGN + i;
 }
 
 static uint64_t
@@ -128,7 +144,7 @@ state_create(struct state *t, const struct state_kind *kind,
 	new.live_size = kind->live_size;
 	new.minor = kind->minor;
 	new.stride = stride_of(new.rec_size, new.live_size);
-	new.size = ALIGN + n * new.stride;
+	new.size = slots_at(n) + n * new.stride;
 	new.fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (new.fd < 0)
 		return -1;
@@ -173,7 +189,7 @@ fits(struct state *t, const struct header *h)
 	t->live_size = h->live_size;
 	t->minor = h->minor;
 	t->stride = stride_of(h->rec_size, h->live_size);
-	return ALIGN + t->n * t->stride <= t->size;
+	return slots_at(t->n) + t->n * t->stride <= t->size;
 }
 
 static const char *
@@ -270,18 +286,21 @@ write_copy(struct state *t, uint32_t i, const void *rec, uint32_t len)
 void
 state_put(struct state *t, uint32_t i, const void *rec, size_t len)
 {
-	if (t->map && i < t->n && len > 0 && len <= t->rec_size)
-		write_copy(t, i, rec, (uint32_t)len);
+	if (!t->map || i >= t->n || len == 0 || len > t->rec_size)
+		return;
+	*used(t, i) = 1;
+	write_copy(t, i, rec, (uint32_t)len);
 }
 
 void
 state_clear(struct state *t, uint32_t i)
 {
-	if (!t->map || i >= t->n)
+	if (!t->map || i >= t->n || *used(t, i) == 0)
 		return;
 	write_copy(t, i, NULL, 0);
 	memset(state_live(t, i), 0, t->live_size);
 	slot_at(t, i)->blame = 0;
+	*used(t, i) = 0;
 }
 
 /* A private copy of c; false when it is not whole. */
@@ -323,7 +342,7 @@ state_get(const struct state *t, uint32_t i, void *rec, size_t size,
 	uint32_t len = 0;
 	uint8_t *buf;
 
-	if (!t->map || i >= t->n)
+	if (!t->map || i >= t->n || *used(t, i) == 0)
 		return STATE_EMPTY;
 	buf = malloc(t->rec_size + 1u);
 	if (buf)
@@ -372,13 +391,16 @@ state_suspect(const struct state *t)
 unsigned
 state_blame(struct state *t, uint32_t i)
 {
-	return i < t->n ? ++slot_at(t, i)->blame : 0;
+	if (i >= t->n)
+		return 0;
+	*used(t, i) = 1;
+	return ++slot_at(t, i)->blame;
 }
 
 unsigned
 state_blamed(const struct state *t, uint32_t i)
 {
-	return i < t->n ? slot_at(t, i)->blame : 0;
+	return i < t->n && *used(t, i) != 0 ? slot_at(t, i)->blame : 0;
 }
 
 void

@@ -8,8 +8,9 @@
 
 #include "net/worker.h"
 
-/* Raise MAJOR when a field moves or means something else; what is new goes
- * to the end of struct saved_conn and raises MINOR. */
+/* Raise MAJOR when a field moves or means something else, and with any change
+ * of struct flow_live; what is new goes to the end of struct saved_conn and
+ * raises MINOR. */
 #define MAGIC		0x50575450u	/* "PTWP" */
 #define MAJOR		1u
 #ifndef ADOPT_MINOR			/* tests build other ones */
@@ -479,11 +480,13 @@ open_old(struct state *old, const struct worker_setup *setup)
 
 	if (setup->old_table < 0)
 		return;
-	if (state_open(old, adopt_kind(), setup->old_table, why) < 0)
+	if (state_open(old, adopt_kind(), setup->old_table, why) < 0) {
 		log_err("worker: the table of calls of the worker before "
 		    "%s: they are ended", why);
-	else if (setup->crashed)
+		close(setup->old_table);
+	} else if (setup->crashed) {
 		blame(old);
+	}
 }
 
 int

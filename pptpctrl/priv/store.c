@@ -15,11 +15,20 @@
 #define OTHER_LEN	40
 #define FDS_ENV		"PPTPCTRL_FDS"	/* from store_exec */
 
-static const char letter[STORE_KINDS + 1] = "awkrglcshpt";
+static const char letter[STORE_KINDS + 1] = "awkrglcshpte";
 
-/* By kind, an array of STORE_NUMBERS made when it is first needed; an entry
- * is a descriptor, or 0. */
-static int *held[STORE_KINDS], *given[STORE_KINDS];
+/* By kind: an array of STORE_NUMBERS made when it is first needed; an entry
+ * is a descriptor, or 0, from end on there are none. */
+static struct names {
+	int *fd;
+	uint32_t end;
+} held[STORE_KINDS], given[STORE_KINDS];
+
+static int
+get(const struct names *table, uint32_t n)
+{
+	return n < table->end ? table->fd[n] : 0;
+}
 static int other[OTHERS_MAX];
 static char other_name[OTHERS_MAX][OTHER_LEN];
 static int n_other;
@@ -60,15 +69,17 @@ parse(const char *name, enum store_kind *ret_kind, uint32_t *ret_n)
 }
 
 static bool
-set(int **table, uint32_t n, int fd)
+set(struct names *table, uint32_t n, int fd)
 {
 	if (n >= STORE_NUMBERS)
 		return false;
-	if (!*table)
-		*table = calloc(STORE_NUMBERS, sizeof(**table));
-	if (!*table)
+	if (!table->fd)
+		table->fd = calloc(STORE_NUMBERS, sizeof(*table->fd));
+	if (!table->fd)
 		return false;
-	(*table)[n] = fd;
+	table->fd[n] = fd;
+	if (table->end <= n)
+		table->end = n + 1;
 	return true;
 }
 
@@ -98,8 +109,8 @@ take_in(int fd, const char *name)
 		snprintf(other_name[n_other++], OTHER_LEN, "%s", name);
 		return;
 	}
-	if (given[kind] && given[kind][n] > 0)
-		close(given[kind][n]);
+	if (get(&given[kind], n) > 0)
+		close(get(&given[kind], n));
 	if (!set(&given[kind], n, fd))
 		close(fd);
 	inherited |= kind == STORE_CALLS;
@@ -130,11 +141,11 @@ store_is_kept(void)
 int
 store_take(enum store_kind kind, uint32_t n)
 {
-	int fd = given[kind] && n < STORE_NUMBERS ? given[kind][n] : 0;
+	int fd = get(&given[kind], n);
 
 	if (fd <= 0)
 		return -1;
-	given[kind][n] = 0;
+	given[kind].fd[n] = 0;
 	set(&held[kind], n, fd);
 	return fd;
 }
@@ -142,8 +153,8 @@ store_take(enum store_kind kind, uint32_t n)
 long
 store_last(enum store_kind kind)
 {
-	for (long n = STORE_NUMBERS - 1; given[kind] && n >= 0; n--)
-		if (given[kind][n] > 0)
+	for (long n = (long)given[kind].end - 1; n >= 0; n--)
+		if (given[kind].fd[n] > 0)
 			return n;
 	return -1;
 }
@@ -153,22 +164,22 @@ drop_given(enum store_kind kind, uint32_t n)
 {
 	char name[NAME_MAX_LEN];
 
-	if (!given[kind] || given[kind][n] <= 0)
+	if (get(&given[kind], n) <= 0)
 		return;
 	name_of(kind, n, name);
 	tell_removed(name);
-	close(given[kind][n]);
-	given[kind][n] = 0;
+	close(given[kind].fd[n]);
+	given[kind].fd[n] = 0;
 }
 
 void
 store_drop_rest(void)
 {
 	for (unsigned k = 0; k < STORE_KINDS; k++) {
-		for (uint32_t n = 0; given[k] && n < STORE_NUMBERS; n++)
+		for (uint32_t n = 0; n < given[k].end; n++)
 			drop_given((enum store_kind)k, n);
-		free(given[k]);
-		given[k] = NULL;
+		free(given[k].fd);
+		given[k] = (struct names){ 0 };
 	}
 }
 
@@ -179,7 +190,7 @@ store_put(enum store_kind kind, uint32_t n, int fd)
 
 	if (n >= STORE_NUMBERS)
 		return;
-	if (held[kind] && held[kind][n] == fd)
+	if (get(&held[kind], n) == fd)
 		return;
 	/* Names are told apart by nothing else: what comes later stays. */
 	drop_given(kind, n);
@@ -197,9 +208,9 @@ store_remove(enum store_kind kind, uint32_t n)
 {
 	char name[NAME_MAX_LEN];
 
-	if (n >= STORE_NUMBERS || !held[kind] || held[kind][n] <= 0)
+	if (get(&held[kind], n) <= 0)
 		return;
-	held[kind][n] = 0;
+	held[kind].fd[n] = 0;
 	name_of(kind, n, name);
 	if (outlives_us(kind))
 		tell_removed(name);
@@ -209,7 +220,7 @@ void
 store_empty(void)
 {
 	for (unsigned k = 0; k < STORE_KINDS; k++)
-		for (uint32_t n = 0; held[k] && n < STORE_NUMBERS; n++)
+		for (uint32_t n = 0; n < held[k].end; n++)
 			store_remove((enum store_kind)k, n);
 }
 
@@ -270,11 +281,11 @@ collect(struct list *l)
 		if (!add(l, other[i], other_name[i]))
 			return false;
 	for (unsigned k = 0; k < STORE_KINDS; k++)
-		for (uint32_t n = 0; held[k] && n < STORE_NUMBERS; n++) {
-			if (held[k][n] <= 0)
+		for (uint32_t n = 0; n < held[k].end; n++) {
+			if (held[k].fd[n] <= 0)
 				continue;
 			name_of((enum store_kind)k, n, name);
-			if (!add(l, held[k][n], name))
+			if (!add(l, held[k].fd[n], name))
 				return false;
 		}
 	return true;

@@ -284,6 +284,7 @@ live_words_are_apart_from_the_record(void **state)
 	assert_int_equal(look(2, got), STATE_EMPTY);
 	assert_int_equal(*(uint64_t *)state_live(&table, 0), 0);
 	assert_int_equal(*(uint64_t *)state_live(&table, 2), 0);
+	assert_int_equal(live[0], UINT64_MAX);
 	state_clear(&table, 1);
 	assert_int_equal(live[0], 0);
 	assert_int_equal(live[1], 0);

@@ -9,6 +9,7 @@ import hashlib
 import mmap
 import os
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -191,6 +192,7 @@ class Table:
         copy = -(-(24 + self.rec) // 8) * 8
         self.stride = -(-(8 + 2 * copy + self.live) // 64) * 64
         self.copy_size = copy
+        self.slots = 64 + -(-self.n // 64) * 64     # where they begin
 
     def close(self):
         self.map.close()
@@ -200,7 +202,7 @@ class Table:
         """Slots that have a record."""
         found = []
         for slot in range(self.n):
-            at = 64 + slot * self.stride + 8
+            at = self.slots + slot * self.stride + 8
             copies = [struct.unpack_from("<QQI", self.map, at + k * self.copy_size)
                       for k in range(2)]
             if max(copies)[2] > 0:
@@ -214,7 +216,7 @@ class Table:
     def break_record(self, slot):
         """Both copies."""
         for k in range(2):
-            at = 64 + slot * self.stride + 8 + k * self.copy_size + 24
+            at = self.slots + slot * self.stride + 8 + k * self.copy_size + 24
             self.map[at + 8] ^= 0xff
 
 
@@ -222,7 +224,7 @@ def slot_of(calls, table, ns):
     """The slot that has this client's address in its record."""
     address = bytes(int(part) for part in calls.lab.net.addresses[ns].split("."))
     found = [slot for slot in table.used()
-             if address in table.map[64 + slot * table.stride:][:table.stride]]
+             if address in table.map[table.slots + slot * table.stride:][:table.stride]]
     calls.lab.expect(len(found) == 1, f"slots of {ns}: {found} of {table.used()}")
     return found[0]
 
@@ -328,6 +330,47 @@ def reload(lab):
     lab.expect_clean()
 
 
+@scenario(datapaths=["relay"])
+def replaced_program(lab):
+    """SIGHUP takes up a program that was replaced; one that does not run changes nothing."""
+    program = "/tmp/pptpd"
+
+    def replace(write):
+        write(program + ".new")
+        os.chmod(program + ".new", 0o755)
+        os.rename(program + ".new", program)
+
+    def ours(path):
+        shutil.copy("/usr/sbin/pptpctrl", path)
+
+    def broken(path):
+        with open(path, "wb") as file:
+            file.write(b"\x7fELF, or not")
+
+    def start(**how):
+        server = lab.server(start=False, **how)
+        server.program = lambda: program
+        return server.start()
+
+    replace(ours)
+    calls = Calls(lab, start=start)
+    pid, stream = calls.server.process.pid, calls.stream()
+    replace(ours)
+    lab.expect(not os.path.samefile(f"/proc/{pid}/exe", program), "it was not replaced")
+    stream.moving()
+    calls.server.send_signal(signal.SIGHUP)
+    poll(lambda: os.path.samefile(f"/proc/{pid}/exe", program), "the new one runs")
+    calls.server.wait_log(r"connections available", 60, calls.mark)
+    stream.moving()
+    replace(broken)
+    mark = lab.syslog.mark()
+    calls.server.send_signal(signal.SIGHUP)
+    calls.server.wait_log(r"/tmp/pptpd does not run: all goes on", 60, mark)
+    stream.moving()
+    stream.end()
+    calls.expect_kept()
+
+
 def events(calls):
     """What may happen to the service: a name, and what does it."""
     server = calls.server
@@ -389,8 +432,8 @@ def many_kills(lab, n_calls, n_kills, seed=1):
         client.wait_up()
     calls = Calls.__new__(Calls)
     calls.lab, calls.server, calls.clients = lab, server, clients
-    before = poll(lambda: {call["call"]: call["pid"] for call in server.calls()
-                           if call["state"] == "up"}, "all are up")
+    server.wait_log(r"call \d+ up: ", 120, count=n_calls)
+    before = {call["call"]: call["pid"] for call in server.calls()}
     lab.expect(len(before) == n_calls, f"up: {before}")
     streams = [Stream(client.ns, "srv", server.local_ip) for client in clients]
     choice, gaps, deaths = random.Random(seed), [], collections.deque(maxlen=4)
@@ -491,6 +534,24 @@ def successor(lab):
         expect_same(calls)
     stream.end()
     calls.expect_kept()
+
+
+@scenario(datapaths=["relay"])
+def orphan_inherited(lab):
+    """A per-call parent is killed, then launcher and worker: both calls go on to their ends."""
+    calls = Calls(lab, start=lab.supervised)
+    os.kill(calls.before[call_id(calls, "alice")][3], signal.SIGKILL)
+    calls.server.wait_log(r"is gone; the call goes on", 60, calls.mark)
+    kill_all(calls.server)
+    calls.server.start()
+    poll(lambda: len(calls.server.calls()) == 2, "both calls are there")
+    for client in calls.clients:
+        lab.ping(client.ns, calls.server.local_ip, count=1)
+    calls.clients[0].stop()
+    calls.server.wait_log(r"call \d+ ended: .*client cleared the call, user \"alice\"", 60,
+                          calls.mark)
+    expect_kept_alone(calls, calls.clients[1], "bob")
+    finish(calls, calls.clients[1])
 
 
 @scenario(datapaths=["relay"])
