@@ -542,21 +542,51 @@ pptp_events_options_done(void)
 	send_event(&e);
 }
 
+static int
+nobody_listens(void)
+{
+	struct pollfd pfd = { .fd = event_fd };
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLERR));
+}
+
+/* Something happened on the socket.  An answer is read where it is waited
+ * for. */
+static void
+on_socket(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (event_fd >= 0 && nobody_listens())
+		kill(getpid(), SIGTERM);
+	errno = saved;
+}
+
 /*
- * SIGTERM when the parent ends: nothing else would reach us, the channel
- * does not end with it.  It may be gone already, and who our parent is now
- * tells nothing where there is a subreaper; the socket does.
+ * SIGTERM when nobody is left at the other end of the socket: nothing else
+ * would reach us, the channel does not end with the manager.  Not when the
+ * parent ends, the manager has a copy and may go on in its place.
  */
 static int
 tie_to_manager(void)
 {
-	struct pollfd pfd = { .fd = event_fd };
+	struct sigaction sa = { .sa_handler = on_socket,
+	    .sa_flags = SA_RESTART };
+	int flags = fcntl(event_fd, F_GETFL);
 
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
-		warn("prctl(PR_SET_PDEATHSIG): %m");
-	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLERR)))
-		return -1;
-	return 0;
+	sigemptyset(&sa.sa_mask);
+	/* A real-time signal: pppd takes SIGIO for a bug. */
+	if (sigaction(SIGRTMIN, &sa, NULL) < 0 ||
+	    fcntl(event_fd, F_SETSIG, SIGRTMIN) < 0 ||
+	    fcntl(event_fd, F_SETOWN, getpid()) < 0 ||
+	    fcntl(event_fd, F_SETFL, flags | O_ASYNC) < 0) {
+		warn("pptpctrl: cannot watch the manager: %m");
+		if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+			warn("prctl(PR_SET_PDEATHSIG): %m");
+	}
+	/* It may be gone already. */
+	return nobody_listens() ? -1 : 0;
 }
 
 int

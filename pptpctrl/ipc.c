@@ -50,8 +50,8 @@ ipc_pair(int ret_fd[2])
 	return 0;
 }
 
-static long
-send_one(int sock, const void *buf, size_t len, int fd)
+long
+ipc_send_now(int sock, const void *buf, size_t len, int fd)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf,
 	    .iov_len = len };
@@ -139,7 +139,7 @@ flush_queue(struct ipc *ipc)
 	struct queued *q;
 
 	while ((q = STAILQ_FIRST(&ipc->queue))) {
-		if (send_one(ipc->fd, q->buf, q->len, q->fd) < 0 &&
+		if (ipc_send_now(ipc->fd, q->buf, q->len, q->fd) < 0 &&
 		    (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
 			return;
 		/* Sent, or the other end is gone: reading will say so. */
@@ -257,7 +257,7 @@ int
 ipc_send(struct ipc *ipc, const void *buf, size_t len, int fd)
 {
 	if (STAILQ_EMPTY(&ipc->queue)) {
-		if (send_one(ipc->fd, buf, len, fd) >= 0)
+		if (ipc_send_now(ipc->fd, buf, len, fd) >= 0)
 			return 0;
 		if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
 			return 0;	/* dead: on_io sees it */

@@ -40,7 +40,11 @@ int ipc_send(struct ipc *ipc, const void *buf, size_t len, int fd);
 /* The descriptor, for a child that closes all others. */
 int ipc_fd(const struct ipc *ipc);
 
-/* The same without a loop: for the per-call parent.  Returns bytes, 0 at the
+/* The same without a loop: for the per-call parent.  Sends at once or not at
+ * all: bytes, or -1 with errno. */
+long ipc_send_now(int sock, const void *buf, size_t len, int fd);
+
+/* Returns bytes, 0 at the
  * end, -1 with errno.  *ret_fd as with ipc_fn. */
 long ipc_recv(int fd, void *buf, size_t size, int *ret_fd);
 

@@ -277,12 +277,23 @@ new_call(struct launcher *la, const struct saved_call *rec)
 	c->pppd_start = rec->pppd_start;
 	memcpy(c->ifname, rec->ifname, sizeof(c->ifname));
 	memcpy(c->user, rec->user, sizeof(c->user));
-	c->channel = -1;
+	c->channel = c->event = c->exit_value = -1;
 	c->pppd_fd = proc_open(c->pppd_pid, c->pppd_start);
 	c->slot = pool_claim(la->pool, c->remote);
 	la->call[c->id] = c;
 	la->n_calls++;
 	return c;
+}
+
+static void
+take_event(struct lcall *c)
+{
+	int fd = store_take(STORE_EVENT, c->id);
+
+	if (fd < 0 || is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 0))
+		c->event = fd;
+	else
+		drop(STORE_EVENT, c->id, fd);
 }
 
 static void
@@ -310,6 +321,18 @@ take_shim(struct lcall *c)
 	return c->shim != NULL;
 }
 
+/* Its parent had died before the launcher did. */
+static bool
+take_orphan(struct lcall *c)
+{
+	int fd = proc_open(c->shim_pid, c->shim_start);
+
+	if (fd < 0)
+		return orphan_begin(c);
+	close(fd);
+	return false;
+}
+
 /* Its per-call parent cannot be asked: it is ended by its pids, which mean
  * the same processes as before only with the same start times. */
 static void
@@ -319,6 +342,7 @@ end_doubtful(struct lcall *c)
 
 	log_err("call %u: the socket to its parent process was not kept: the "
 	    "call is ended", c->id);
+	c->stage = STAGE_ENDING;
 	if (fd >= 0) {
 		syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
 		close(fd);
@@ -335,6 +359,7 @@ take_call(struct launcher *la, const struct saved_call *rec, bool blamed)
 		return;		/* leaving ones are only an interface */
 	c = new_call(la, rec);
 	take_pty(c);
+	take_event(c);
 	if (rec->stage == STAGE_OPEN) {
 		c->channel = store_take(STORE_CHANNEL, c->id);
 		c->stage = STAGE_OPEN;
@@ -347,7 +372,7 @@ take_call(struct launcher *la, const struct saved_call *rec, bool blamed)
 	}
 	c->stage = STAGE_RUNNING;
 	save_call(c);
-	if (!take_shim(c))
+	if (!take_shim(c) && !take_orphan(c))
 		end_doubtful(c);
 	else if (rec->stage == STAGE_ENDING || blamed)
 		call_stop(c);

@@ -116,6 +116,18 @@ close_channel(struct lcall *c)
 	c->channel = -1;
 }
 
+static void
+close_event(struct lcall *c)
+{
+	if (c->event < 0)
+		return;
+	sd_event_source_disable_unref(c->event_io);
+	c->event_io = NULL;
+	store_remove(STORE_EVENT, c->id);
+	close(c->event);
+	c->event = -1;
+}
+
 void
 call_free(struct lcall *c)
 {
@@ -125,6 +137,7 @@ call_free(struct lcall *c)
 	sd_event_source_disable_unref(c->pppd_io);
 	close_shim(c);
 	close_channel(c);
+	close_event(c);
 	if (c->pppd_fd >= 0)
 		close(c->pppd_fd);
 	keep_drop_pty(&la->l->keep, c->id);
@@ -172,7 +185,7 @@ tell_no_ip_down(const struct lcall *c)
 }
 
 /* Report the end and give the address back once its interface is gone. */
-static void
+void
 send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
     int error)
 {
@@ -204,6 +217,8 @@ ask_end(struct lcall *c)
 	save_call(c);
 	if (c->shim)
 		ipc_send(c->shim, &cmd, sizeof(cmd), -1);
+	else
+		orphan_end(c);
 }
 
 void
@@ -252,6 +267,8 @@ parent_lost(struct lcall *c)
 	int r;
 
 	close_shim(c);
+	if (c->stage == STAGE_RUNNING && orphan_begin(c))
+		return;
 	c->stage = STAGE_ENDING;
 	save_call(c);
 	log_err("call %u: its parent process %d is gone; ending pppd %d",
@@ -277,16 +294,21 @@ static void
 answer_address(struct lcall *c, const struct ev *ev)
 {
 	struct shim_cmd cmd = { .op = SHIM_ADDR };
+	struct ev_addr_reply reply = { .version = EV_VERSION };
 	struct in_addr local, remote;
 	int slot = pool_prefer(c->la->pool, c->slot, ev->name);
 
 	if (slot != c->slot) {
 		pool_addresses(c->la->pool, slot, &local, &remote);
 		c->remote = remote;
-		cmd.remote = remote.s_addr;
+		cmd.remote = reply.remote = remote.s_addr;
 		c->slot = slot;
 	}
-	ipc_send(c->shim, &cmd, sizeof(cmd), -1);
+	if (c->shim)
+		ipc_send(c->shim, &cmd, sizeof(cmd), -1);
+	else
+		send(c->event, &reply, sizeof(reply), MSG_NOSIGNAL |
+		    MSG_DONTWAIT);
 }
 
 /* Addresses that chap-secrets or a RADIUS server chose are not the pool's. */
@@ -304,7 +326,7 @@ ip_is_up(struct lcall *c, const struct ev *ev)
 	c->remote = remote;
 }
 
-static void
+void
 on_event(struct lcall *c, struct rep *rep)
 {
 	const struct ev *ev = &rep->ev;
@@ -350,6 +372,18 @@ log_pppd(const struct lcall *c)
 }
 
 static void
+keep_event(struct lcall *c, int fd)
+{
+	if (c->event >= 0 || fd < 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	c->event = fd;
+	store_put(STORE_EVENT, c->id, fd);
+}
+
+static void
 from_shim(struct lcall *c, struct rep *rep)
 {
 	switch (rep->op) {
@@ -388,12 +422,13 @@ on_shim(void *arg, const void *buf, size_t len, int fd)
 	struct launcher *la = c->la;
 	struct rep rep;
 
-	if (fd >= 0)
-		close(fd);
 	if (len == 0 || !rep_check(buf, len, &rep)) {
+		if (fd >= 0)
+			close(fd);
 		parent_lost(c);
 		return;
 	}
+	keep_event(c, fd);
 	state_begin(&la->calls, c->rec);
 	from_shim(c, &rep);
 	state_end(&la->calls);
@@ -493,8 +528,8 @@ verb_open(struct launcher *la, const struct req *req)
 	c->peer.s_addr = req->peer;
 	c->own.s_addr = req->own;
 	c->peer_call = (uint16_t)req->peer_call;
-	c->pppd_fd = -1;
-	c->plugin_status = -1;
+	c->pppd_fd = c->event = -1;
+	c->plugin_status = c->exit_value = -1;
 	c->slot = pool_take(la->pool, &c->local, &c->remote);
 	if (c->slot == POOL_NONE) {
 		refuse(la, c->id, REP_OPEN_FULL, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The launcher's own state, for its parts: launch.c serves, succeed.c lets
- * one worker follow another.
+ * one worker follow another, inherit.c one launcher another, orphan.c stands
+ * in for dead per-call parents.
  */
 #ifndef PRIV_LAUNCHER_H
 #define PRIV_LAUNCHER_H
@@ -50,6 +51,9 @@ struct lcall {
 	bool ip_up;		/* and ip-down has not run */
 	uint32_t rec;		/* its slot in the table of calls; 0: none */
 	uint64_t shim_start, pppd_start;	/* proc.h */
+	int event;		/* where its plugin reports, a copy; -1 */
+	sd_event_source *event_io;	/* ... read when its parent is dead */
+	int exit_value;		/* said there; -1: not yet */
 };
 
 /* Why the worker is asked to go while the calls stay. */
@@ -125,6 +129,22 @@ void on_worker(void *arg, const void *buf, size_t len, int fd);
 
 /* End it in order. */
 void call_stop(struct lcall *c);
+
+/* What the plugin said. */
+void on_event(struct lcall *c, struct rep *rep);
+
+/* Its pppd is over: tell the worker, free it when its interface is gone. */
+void send_exited(struct lcall *c, enum rep_exit_status status,
+    int wait_status, int error);
+
+/* --- orphan.c ----------------------------------------------------------- */
+
+/* Look after the pppd of a call whose parent died, in its place.  False: that
+ * cannot be done. */
+bool orphan_begin(struct lcall *c);
+
+/* End that pppd in order. */
+void orphan_end(struct lcall *c);
 
 /* --- inherit.c ---------------------------------------------------------- */
 

@@ -56,15 +56,14 @@ now_ms(void)
 }
 
 static void
-tell(struct shim *s, struct rep *rep)
+tell_with(struct shim *s, struct rep *rep, int fd)
 {
 	struct pollfd pfd = { .fd = s->control, .events = POLLOUT };
 
 	rep->version = REQ_VERSION;
 	if (s->control < 0)
 		return;
-	while (send(s->control, rep, sizeof(*rep),
-	    MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+	while (ipc_send_now(s->control, rep, sizeof(*rep), fd) < 0) {
 		if (errno == EINTR)
 			continue;
 		/* A launcher that does not read for so long is stuck; the
@@ -72,6 +71,12 @@ tell(struct shim *s, struct rep *rep)
 		if (errno != EAGAIN || poll(&pfd, 1, SEND_WAIT_MS) != 1)
 			return;
 	}
+}
+
+static void
+tell(struct shim *s, struct rep *rep)
+{
+	tell_with(s, rep, -1);
 }
 
 static void
@@ -97,7 +102,7 @@ say_again(struct shim *s)
 {
 	struct rep rep = { .op = REP_STARTED, .pid = s->pppd };
 
-	tell(s, &rep);
+	tell_with(s, &rep, s->event);
 	for (unsigned i = 0; i < SHIM_EVENTS; i++) {
 		if (!s->said[i])
 			continue;
@@ -343,7 +348,7 @@ run(struct shim_args *args)
 		_exit(1);
 	}
 	rep.pid = s.pppd;
-	tell(&s, &rep);
+	tell_with(&s, &rep, s.event);
 	watch_launcher(&s, launcher);
 	loop(&s);
 	_exit(0);

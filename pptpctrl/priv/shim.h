@@ -29,7 +29,8 @@ struct shim_cmd {
 };
 
 /*
- * It answers with struct rep: REP_STARTED (pid: pppd's), REP_EVENT,
+ * It answers with struct rep: REP_STARTED (pid: pppd's; with a copy of the
+ * socket on which the plugin reports, for when this process dies), REP_EVENT,
  * REP_EXITED (wait_status; error when pppd could not be started).
  *
  * When the launcher is gone and nobody holds its end of the pair, the call is

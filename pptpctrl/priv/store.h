@@ -27,6 +27,7 @@ enum store_kind {
 	STORE_CHANNEL,		/* of a call without pppd; call id */
 	STORE_PTY,		/* master; call id */
 	STORE_TCP,		/* control connection; key */
+	STORE_EVENT,		/* where a pppd reports; call id */
 	STORE_KINDS
 };
 

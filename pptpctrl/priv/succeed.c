@@ -34,7 +34,7 @@ tell_kept(struct launcher *la)
 		rep.tunnel = la->l->tunnel.id;
 		rep.local = c->local.s_addr;
 		rep.remote = c->remote.s_addr;
-		rep.pid = c->shim_pid;
+		rep.pid = c->shim ? c->shim_pid : c->pppd_pid;
 		reply(la, &rep);
 		if (c->shim)
 			ipc_send(c->shim, &again, sizeof(again), -1);

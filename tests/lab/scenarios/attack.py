@@ -143,6 +143,7 @@ def plaintext_after_death(lab):
     target.still_works("plaintext")
     lab.expect(not inner.stop(), "plain packets were delivered")
     call.stop()
+    server.stop()
     lab.expect_clean()
 
 

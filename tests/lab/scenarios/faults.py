@@ -111,11 +111,16 @@ def pppd_killed(lab):
 
 @scenario(datapaths=DATAPATHS)
 def parent_killed(lab):
-    """The per-call parent is killed: pppd ends in order, CDN (general error), StopCCRQ."""
+    """The per-call parent is killed: the call goes on, and is ended as any other."""
     call = Call(lab)
     os.kill(call.process("pptpd ["), signal.SIGKILL)
-    call.wait_ended("its per-call parent process was killed")
-    call.expect_told(GENERAL_ERROR, STOP_NONE)
+    call.server.wait_log(rf"call {call.id}: its parent process \d+ is gone; the call goes on", 60,
+                         call.mark)
+    lab.ping(call.ns, call.server.local_ip, count=3)
+    said = run(None, "pptpctrl", "terminate", str(call.id)).stdout
+    lab.expect(said == "1 call ending\n", f"terminate said: {said}")
+    call.wait_ended("ended by the administrator")
+    call.expect_told(ADMIN_SHUTDOWN, STOP_NONE)
     call.expect_gone()
 
 

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/launcher.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define KILL_MS		5000	/* after SIGTERM */
+#define EXIT_STATUS(n)	((n) << 8)	/* as waitpid gives it */
+
+static int
+signal_pppd(struct lcall *c, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, c->pppd_fd, sig, NULL, 0);
+}
+
+/* Everything the plugin has said so far; false at its end. */
+static bool
+read_events(struct lcall *c)
+{
+	for (;;) {
+		struct rep rep = { .op = REP_EVENT };
+		struct ev ev;
+		ssize_t n = recv(c->event, &ev, sizeof(ev), MSG_DONTWAIT);
+
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		if (!ev_check(&ev, (size_t)n, &rep.ev))
+			continue;
+		if (ev.type == EV_EXIT)
+			c->exit_value = ev.value;
+		on_event(c, &rep);
+	}
+}
+
+static int
+on_orphan_event(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	(void)fd;
+	(void)revents;
+	if (!read_events(arg))
+		sd_event_source_set_enabled(src, SD_EVENT_OFF);
+	return 0;
+}
+
+static int
+on_exit_of_pppd(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct lcall *c = arg;
+
+	(void)src;
+	(void)fd;
+	(void)revents;
+	read_events(c);
+	/* Who waits for it is not us for sure; the plugin knows as well. */
+	if (c->exit_value >= 0)
+		send_exited(c, REP_EXIT_PPPD, EXIT_STATUS(c->exit_value), 0);
+	else
+		send_exited(c, REP_EXIT_LOST, 0, 0);
+	return 0;
+}
+
+bool
+orphan_begin(struct lcall *c)
+{
+	struct rep rep = { .op = REP_STARTED, .call = c->id,
+	    .pid = c->pppd_pid };
+	sd_event *loop = c->la->loop;
+
+	if (c->event < 0 || c->pppd_fd < 0)
+		return false;
+	if (sd_event_add_io(loop, &c->event_io, c->event, EPOLLIN,
+	    on_orphan_event, c) < 0 ||
+	    sd_event_add_io(loop, &c->pppd_io, c->pppd_fd, EPOLLIN,
+	    on_exit_of_pppd, c) < 0) {
+		sd_event_source_disable_unref(c->event_io);
+		c->event_io = NULL;
+		return false;
+	}
+	log_err("call %u: its parent process %d is gone; the call goes on, "
+	    "pppd %d is the manager's now", c->id, (int)c->shim_pid,
+	    (int)c->pppd_pid);
+	reply(c->la, &rep);
+	return true;
+}
+
+static int
+on_kill(sd_event_source *src, uint64_t usec, void *arg)
+{
+	(void)src;
+	(void)usec;
+	signal_pppd(arg, SIGKILL);
+	return 0;
+}
+
+void
+orphan_end(struct lcall *c)
+{
+	if (c->pppd_fd < 0 || signal_pppd(c, SIGTERM) < 0)
+		return;
+	arm(c->la, &c->timer, KILL_MS, on_kill, c);
+}
