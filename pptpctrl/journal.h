@@ -35,6 +35,7 @@ struct log_about {
 	uint32_t call;		/* our call id */
 	uint32_t peer;		/* the client's address, network order */
 	int32_t pppd;		/* its process id */
+	int32_t shown_pid;	/* to show as ours: see conn_shown_pid() */
 	const char *user;	/* as it is in the line: escaped */
 	const char *ifname;
 	const char *reason;	/* why something ended or failed */

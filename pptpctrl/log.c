@@ -72,7 +72,7 @@ log_fd(void)
 }
 
 static size_t
-format_syslog(char *line, size_t size, int level, const char *text)
+format_syslog(char *line, size_t size, int level, long pid, const char *text)
 {
 	time_t now = time(NULL);
 	char when[32];
@@ -82,7 +82,7 @@ format_syslog(char *line, size_t size, int level, const char *text)
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
 	n = snprintf(line, size, "<%d>%s %s[%ld]: %s", LOG_DAEMON | level,
-	    when, lg.ident, (long)getpid(), text);
+	    when, lg.ident, pid, text);
 	if (n < 0)
 		return 0;
 	return (size_t)n >= size ? size - 1 : (size_t)n;
@@ -92,10 +92,12 @@ static size_t
 format(char *line, size_t size, int level, const char *text,
     const struct log_about *about)
 {
+	long pid = about && about->shown_pid ? about->shown_pid : getpid();
+
 	if (lg.journal)
-		return journal_format(line, size, level, lg.ident,
-		    (long)getpid(), text, about);
-	return format_syslog(line, size, level, text);
+		return journal_format(line, size, level, lg.ident, pid, text,
+		    about);
+	return format_syslog(line, size, level, pid, text);
 }
 
 static bool

@@ -15,6 +15,7 @@
 #include "net/worker.h"
 #include "proto/frame.h"
 
+#define PID_MAX		4194304u	/* the kernel's PID_MAX_LIMIT */
 #define WRITE_WAIT_MS	10000u	/* nor one that reads nothing so long */
 #define LINGER_MS	3000u
 #define ACCEPT_BURST	64
@@ -28,6 +29,12 @@ struct in_addr
 conn_peer(const struct conn *c)
 {
 	return c->peer;
+}
+
+int32_t
+conn_shown_pid(const struct conn *c)
+{
+	return c->shown_pid;
 }
 
 struct in_addr
@@ -94,7 +101,7 @@ free_if_done(struct conn *c)
 		return false;
 	if (c->announced)
 		log_about(&(struct log_about){ .kind = LOG_DISCONNECTED,
-		    .peer = c->peer.s_addr }, LOG_INFO, "CTRL: Client %s "
+		    .peer = c->peer.s_addr, .shown_pid = c->shown_pid }, LOG_INFO, "CTRL: Client %s "
 		    "control connection finished", peer_text(c, ip));
 	if (c->gone)
 		*c->gone = true;
@@ -311,7 +318,8 @@ note(struct conn *c, const struct ctrl_act *a)
 		greeted(c);
 		if (!c->announced)
 			log_about(&(struct log_about){ .kind = LOG_CONNECTED,
-			    .peer = c->peer.s_addr }, LOG_INFO, "CTRL: Client "
+			    .peer = c->peer.s_addr,
+			    .shown_pid = c->shown_pid }, LOG_INFO, "CTRL: Client "
 			    "%s control connection started", ip);
 		c->announced = true;
 		adopt_keep(c);
@@ -609,10 +617,25 @@ on_timer(sd_event_source *src, uint64_t usec, void *arg)
 
 /* --- accepting ---------------------------------------------------------- */
 
+/* From the client's address and port: the same after a restart. */
+static int32_t
+shown_pid(int fd, struct in_addr peer)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+
+	if (fd < 0 || getpeername(fd, (struct sockaddr *)&sin, &len) < 0)
+		return 0;
+	return (int32_t)(PID_MAX + ((ntohl(peer.s_addr) & 0x3fff) << 16 |
+	    ntohs(sin.sin_port)));
+}
+
 int
 conn_add(struct conn *c, struct worker *w, int fd)
 {
 	int r;
+
+	c->shown_pid = shown_pid(fd, c->peer);
 
 	c->worker = w;
 	c->fd = fd;

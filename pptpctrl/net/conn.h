@@ -29,6 +29,7 @@ struct conn {			/* private to conn.c and adopt.c */
 	int fd;			/* -1: closed, waits for its calls */
 	uint32_t key;		/* its slot in the worker's table; 0: none */
 	struct in_addr peer, own;
+	int32_t shown_pid;
 	sd_event_source *io, *timer;
 	struct session *session[CTRL_MAX_CALLS];
 	bool announced;		/* "started" was logged */
@@ -68,6 +69,13 @@ int conn_listen(struct worker *w, int fd);
 /* The client's address and ours on this connection. */
 struct in_addr conn_peer(const struct conn *c);
 struct in_addr conn_own(const struct conn *c);
+
+/*
+ * The number that lines about this client show as our process id; 0: the
+ * true one.  PoPToP had a process for each client, and log watchers put lines
+ * together by it.  No process has such a number.
+ */
+int32_t conn_shown_pid(const struct conn *c);
 
 /* Its place among those who wait, and want calls. */
 struct admit_client *conn_admit(struct conn *c);

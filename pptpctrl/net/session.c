@@ -290,7 +290,10 @@ start_now(struct session *s)
 	ss->n_starting++;
 	admit_starting(conn_admit(s->conn), 1);
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
-	log_info("CTRL: Starting call (launching pppd, opening GRE)");
+	log_about(&(struct log_about){ .call = s->flow.own_id,
+	    .peer = s->flow.peer.s_addr,
+	    .shown_pid = conn_shown_pid(s->conn) }, LOG_INFO,
+	    "CTRL: Starting call (launching pppd, opening GRE)");
 	log_debug("call %u: client %s: pppd starts %s", s->flow.own_id, ip,
 	    s->flow.first_seen ? "at its first GRE frame" :
 	    "without a GRE frame yet");
@@ -502,6 +505,7 @@ about(struct subject *sub, const struct session *s, enum log_kind kind,
 {
 	sub->about = (struct log_about){ .kind = kind,
 	    .call = s->flow.own_id, .peer = s->flow.peer.s_addr,
+	    .shown_pid = conn_shown_pid(s->conn),
 	    .user = log_escape(sub->user, sizeof(sub->user), s->user),
 	    .ifname = s->ifname, .reason = reason };
 	return &sub->about;
