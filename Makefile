@@ -6,6 +6,7 @@
 #	make demo		show the main job in the lab
 #	make check		all tests
 #	make soak		long scenarios of the lab (hours)
+#	make bench [QUICK=1]	measure speed in the lab: tests/bench/README.md
 #	make unit | lint | asan | fuzz FUZZ_TIME=seconds
 
 VERSION	= 0.1.0
@@ -169,6 +170,10 @@ wire-results:
 
 demo:
 	$(Q)tests/demo
+
+# Speed, in guests of the lab.  QUICK=1: some minutes; BENCH="--backend uml".
+bench:
+	$(Q)tests/bench/bench $(if $(QUICK),--quick) $(BENCH)
 
 -include $(wildcard $(T)/pptpctrl/*.d $(T)/pptpctrl/*/*.d $(T)/unit/*.d)
 
