@@ -89,9 +89,7 @@ const struct conf_kw conf_keywords[] = {
 	    .doc = "time for the first message of a client" },
 	{ .name = "vrf", .opt = 'V', .type = KW_TEXT, AT(vrf),
 	    .arg = "NAME",
-	    .doc = "accepted, does nothing: see ip-vrf(8)",
-	    .gone = "the sockets are not bound to it; start the server with "
-	    "\"ip vrf exec NAME\"" },
+	    .doc = "VRF device that clients are reached through" },
 	/* Not PoPToP's. */
 	{ .name = "allow", .type = KW_NETS, AT_LIMITS(allow),
 	    .arg = "NETS", .doc = "only clients of these networks may connect" },

@@ -96,7 +96,7 @@ struct conf {
 	enum conf_datapath datapath;
 	bool foreground;	/* -f */
 	char *bcrelay;		/* NULL unless given; only recorded */
-	char *vrf;		/* NULL unless given; only recorded */
+	char *vrf;		/* device of the public side; NULL: none */
 
 	struct hosts *hosts;	/* hosts.allow and hosts.deny; NULL: no rule */
 

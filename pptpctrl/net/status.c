@@ -230,8 +230,6 @@ answer(struct client *c)
 		numbers(c);
 	else if (c->req.op == STATUS_UNBAN)
 		unban(c);
-	else if (c->req.op == STATUS_TAKE)
-		finish(c, STATUS_DONE);
 	else if (c->req.op == STATUS_DRAIN || c->req.op == STATUS_RESUME)
 		drain(c, c->req.op == STATUS_DRAIN);
 	else
@@ -280,7 +278,6 @@ static int
 on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	struct client *c = arg;
-	int given = -1;
 	ssize_t n;
 
 	(void)src;
@@ -291,13 +288,11 @@ on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			answer(c);
 		return 0;
 	}
-	n = ipc_recv(fd, &c->req, sizeof(c->req), &given);
+	n = recv(fd, &c->req, sizeof(c->req), MSG_DONTWAIT | MSG_TRUNC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n != sizeof(c->req)) {
-		if (given >= 0)
-			close(given);
-		if (n > 0 || (n < 0 && errno == EMSGSIZE))
+		if (n > 0)
 			finish(c, STATUS_BAD);
 		else
 			client_free(c);
@@ -305,11 +300,6 @@ on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	}
 	c->asked = true;
 	sd_event_source_set_io_events(c->io, 0);
-	if (given >= 0 && (c->denied || c->req.version != STATUS_VERSION ||
-	    c->req.op != STATUS_TAKE))
-		close(given);
-	else if (given >= 0)
-		c->count = conn_take(c->worker, given);
 	if (!wait_for_traffic(c))
 		answer(c);
 	return 0;

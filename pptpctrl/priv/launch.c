@@ -31,6 +31,7 @@
 #include "priv/proc.h"
 #include "priv/shim.h"
 #include "priv/store.h"
+#include "priv/vrf.h"
 #include "req.h"
 
 #define KILL_MS		5000		/* after SIGTERM, parent lost */
@@ -1002,6 +1003,25 @@ open_path(struct launch *l, char why[LAUNCH_WHY_MAX])
 	return -1;
 }
 
+/* Sockets that were handed over, and GRE. */
+static int
+enter_vrf(struct launch *l, char why[LAUNCH_WHY_MAX])
+{
+	const char *vrf = l->conf->vrf;
+
+	if (!vrf)
+		return 0;
+	if (l->path == CONF_DP_KERNEL) {
+		snprintf(why, LAUNCH_WHY_MAX, "vrf %s: the kernel's PPTP "
+		    "sockets know no VRF; use datapath relay or tty", vrf);
+		return -1;
+	}
+	for (int i = 0; i < l->n_listen; i++)
+		if (vrf_bind(l->listen_fd[i], vrf, why, LAUNCH_WHY_MAX) < 0)
+			return -1;
+	return vrf_bind(l->gre_fd, vrf, why, LAUNCH_WHY_MAX);
+}
+
 static int
 open_sockets(struct launch *l, char why[LAUNCH_WHY_MAX])
 {
@@ -1011,7 +1031,9 @@ open_sockets(struct launch *l, char why[LAUNCH_WHY_MAX])
 	listen_status_path(l->conf->pidfile, l->status_path,
 	    sizeof(l->status_path));
 	l->status_fd = listen_status(l->status_path, why);
-	return l->status_fd < 0 ? -1 : open_path(l, why);
+	if (l->status_fd < 0 || open_path(l, why) < 0)
+		return -1;
+	return enter_vrf(l, why);
 }
 
 int

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "priv/vrf.h"
 #include "priv/store.h"
 
 #define BACKLOG		4096
@@ -27,8 +28,9 @@ set_int(int fd, int level, int option, int value)
 	(void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-void
-listen_tune(int fd)
+/* Accepted connections inherit these. */
+static void
+tune(int fd)
 {
 	/* NAT helpers read one message per segment: never join two. */
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -58,7 +60,7 @@ from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
 			    "ListenStream= in pptpd.socket", fd, LISTEN_MAX);
 			return -1;
 		}
-		listen_tune(fd);
+		tune(fd);
 		/* systemd passes them blocking; we accept until EAGAIN. */
 		if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
 			snprintf(why, LISTEN_WHY_MAX, "descriptor %d from "
@@ -101,8 +103,12 @@ own_socket(const struct conf *conf, char why[LISTEN_WHY_MAX])
 		    strerror(errno));
 		return -1;
 	}
+	if (conf->vrf && vrf_bind(fd, conf->vrf, why, LISTEN_WHY_MAX) < 0) {
+		close(fd);
+		return -1;
+	}
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	listen_tune(fd);
+	tune(fd);
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 &&
 	    listen(fd, BACKLOG) == 0)
 		return fd;
@@ -154,11 +160,6 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 		    "restart pptpd.socket, after a change of listen)");
 	if (n != 0)
 		return n;
-	if (getenv(LISTEN_NONE)) {
-		log_notice("MGR: not listening: inetd, or a socket unit with "
-		    "Accept=yes, has the port and hands clients over");
-		return 0;
-	}
 	if (getenv("NOTIFY_SOCKET"))
 		log_notice("MGR: systemd handed over no socket (is "
 		    "pptpd.socket masked, or did it fail?): opening one as "
@@ -175,7 +176,9 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 void
 listen_status_path(const char *pidfile, char *ret, size_t size)
 {
-	if (!pidfile[0] || strcmp(pidfile, CONF_DEFAULT_PIDFILE) == 0)
+	/* /var/run is /run. */
+	if (!pidfile[0] || strcmp(pidfile, CONF_DEFAULT_PIDFILE) == 0 ||
+	    strcmp(pidfile, CONF_DEFAULT_PIDFILE + strlen("/var")) == 0)
 		snprintf(ret, size, "%s", STATUS_PATH);
 	else
 		snprintf(ret, size, "%s.control", pidfile);
