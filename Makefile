@@ -6,7 +6,6 @@
 #	make demo		show the main job in the lab
 #	make check		all tests
 #	make soak		long scenarios of the lab (hours)
-#	make bench [QUICK=1]	measure speed in the lab: tests/bench/README.md
 #	make unit | lint | asan | fuzz FUZZ_TIME=seconds
 
 VERSION	= 0.1.0
@@ -171,10 +170,6 @@ wire-results:
 demo:
 	$(Q)tests/demo
 
-# Speed, in guests of the lab.  QUICK=1: some minutes; BENCH="--backend uml".
-bench:
-	$(Q)tests/bench/bench $(if $(QUICK),--quick) $(BENCH)
-
 -include $(wildcard $(T)/pptpctrl/*.d $(T)/pptpctrl/*/*.d $(T)/unit/*.d)
 
 # From systemd 253 on a reload is over when the server says so.
@@ -188,7 +183,8 @@ INSTALL	= install
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(PPPD_PLUGINDIR) \
 	    $(DESTDIR)$(dir $(LOGWTMP)) \
-	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 \
+	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man7 \
+	    $(DESTDIR)$(mandir)/man8 \
 	    $(DESTDIR)$(sysconfdir)/ppp $(DESTDIR)$(unitdir) \
 	    $(DESTDIR)$(generatordir) \
 	    $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) \
@@ -198,6 +194,7 @@ install: all
 	$(INSTALL) -m 0644 $(B)/pptpctrl.so $(DESTDIR)$(PPPD_PLUGINDIR)/
 	ln -sf $(PPPD_PLUGINDIR)/pptpctrl.so $(DESTDIR)$(LOGWTMP)
 	$(INSTALL) -m 0644 $(wildcard etc/*.5) $(DESTDIR)$(mandir)/man5/
+	$(INSTALL) -m 0644 $(wildcard etc/*.7) $(DESTDIR)$(mandir)/man7/
 	$(INSTALL) -m 0644 $(wildcard etc/*.8) $(DESTDIR)$(mandir)/man8/
 	$(INSTALL) -m 0644 etc/pptpd.conf etc/options.pptpd \
 	    $(DESTDIR)$(exampledir)/
@@ -218,6 +215,7 @@ uninstall:
 	rm -f $(DESTDIR)$(sbindir)/pptpctrl $(DESTDIR)$(sbindir)/pptpd \
 	    $(DESTDIR)$(PPPD_PLUGINDIR)/pptpctrl.so $(DESTDIR)$(LOGWTMP) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man5/%,$(wildcard etc/*.5)) \
+	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man7/%,$(wildcard etc/*.7)) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man8/%,$(wildcard etc/*.8)) \
 	    $(DESTDIR)$(unitdir)/pptpd.socket $(DESTDIR)$(unitdir)/pptpd.service \
 	    $(DESTDIR)$(generatordir)/pptpd-generator \
