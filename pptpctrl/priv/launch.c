@@ -73,9 +73,13 @@ reply(struct launcher *la, struct rep *rep)
 	rep->version = REQ_VERSION;
 	if (!la->worker)
 		return;
-	if (ipc_send(la->worker, rep, sizeof(*rep), -1) < 0)
-		log_err("MGR: worker does not read its messages: %s",
-		    strerror(errno));
+	if (ipc_send(la->worker, rep, sizeof(*rep), -1) == 0 || la->deaf)
+		return;
+	/* What it missed the next one is told anew. */
+	log_err("MGR: worker %d does not read its messages (%s): killed",
+	    (int)la->worker_pid, strerror(errno));
+	la->deaf = true;
+	kill(la->worker_pid, SIGKILL);
 }
 
 void
@@ -676,6 +680,10 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 	struct req req;
 
 	if (len == 0) {
+		/* It is ending; or it sent what is no message, and would stay
+		 * with nobody to hear it. */
+		if (!la->worker_gone)
+			kill(la->worker_pid, SIGKILL);
 		worker_lost(la);
 		return;
 	}

@@ -71,6 +71,7 @@ struct launcher {
 	bool worker_gone;	/* its process; worker is NULL at its end */
 	bool worker_ready;	/* it said so */
 	bool condemned;
+	bool deaf;		/* does not read, and is killed for it */
 	bool serving;		/* one worker was ready */
 	launch_worker_fn worker_fn;
 	int live_table;		/* the ready worker's; -1 */

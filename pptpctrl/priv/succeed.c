@@ -52,7 +52,7 @@ worker_fork(struct launcher *la)
 	if (state_create(&l->table, l->worker_kind, "pptpd-worker",
 	    l->keep.n_keys + 1) < 0 || ipc_pair(pair) < 0)
 		return -1;
-	la->worker_gone = la->worker_ready = false;
+	la->worker_gone = la->worker_ready = la->deaf = false;
 	la->worker_pid = fork();
 	if (la->worker_pid < 0)
 		return -1;

@@ -34,11 +34,12 @@ class Server:
 
     def __init__(self, lab, users=None, options=OPTIONS, conf="", datapath=None, pptpd="ours",
                  args=(), ns="srv", local_ip="192.168.0.1", remote_ip="192.168.1.1-200",
-                 debug=False, wrapper=(), mounts=None):
+                 debug=False, wrapper=(), mounts=None, program=None):
         self.lab, self.ns, self.pptpd = lab, ns, pptpd
         self.users = {"alice": "wonder"} if users is None else users
         self.options, self.extra_conf, self.datapath = options, conf, datapath
         self.args, self.wrapper, self.debug = list(args), list(wrapper), debug
+        self.path = program     # of another build of ours
         self.mounts = mounts    # for the server's eyes only
         self.local_ip, self.remote_ip = local_ip, remote_ip
         self.address = lab.net.addresses[ns]
@@ -65,6 +66,8 @@ class Server:
         return [*self.wrapper, self.program(), "-f", "-c", self.conf_file, *self.args]
 
     def program(self):
+        if self.path:
+            return self.path
         if self.pptpd == "ours" or not has_poptop_copy():
             return "/usr/sbin/pptpd"
         return f"{POPTOP}/pptpd"
