@@ -467,9 +467,9 @@ hosts_free(struct hosts *h)
 	free(h);
 }
 
-static bool
-load_file(struct hosts *h, bool deny, const char *name, conf_report_fn report,
-    void *arg)
+bool
+hosts_load_file(struct hosts *h, bool deny, const char *name,
+    conf_report_fn report, void *arg)
 {
 	struct reader r = { .name = name, .report = report, .arg = arg };
 	FILE *f = fopen(name, "re");
@@ -500,8 +500,9 @@ bool
 hosts_load(struct hosts **ret, conf_report_fn report, void *arg)
 {
 	struct hosts *h = hosts_new();
-	bool ok = h != NULL && load_file(h, false, HOSTS_ALLOW, report, arg) &&
-	    load_file(h, true, HOSTS_DENY, report, arg);
+	bool ok = h != NULL &&
+	    hosts_load_file(h, false, HOSTS_ALLOW, report, arg) &&
+	    hosts_load_file(h, true, HOSTS_DENY, report, arg);
 
 	if (ok && h->n > 0) {
 		*ret = h;

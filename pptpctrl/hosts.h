@@ -5,7 +5,7 @@
  * worker asks for each client.  What needs DNS, ident, NIS or a program is an
  * error: to leave it out would let in, or keep out, others than before.
  *
- * Nothing here but hosts_load touches the file system.
+ * Nothing here but hosts_load* touches the file system.
  */
 #ifndef PPTPCTRL_HOSTS_H
 #define PPTPCTRL_HOSTS_H
@@ -39,6 +39,10 @@ bool hosts_parse(struct hosts *h, bool deny, const char *name,
  */
 bool hosts_ask(const struct hosts *h, struct in_addr client,
     struct in_addr server, const char **ret_name, unsigned *ret_line);
+
+/* hosts_parse for a file; one that is missing is empty. */
+bool hosts_load_file(struct hosts *h, bool deny, const char *name,
+    conf_report_fn report, void *arg);
 
 /*
  * Read both files into *ret, which stays NULL when they hold nothing for us.

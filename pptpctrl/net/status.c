@@ -217,23 +217,24 @@ drain(struct client *c, bool on)
 static void
 answer(struct client *c)
 {
-	c->req.user[sizeof(c->req.user) - 1] = '\0';
-	if (c->denied)
-		finish(c, STATUS_DENIED);
-	else if (c->req.version != STATUS_VERSION)
-		finish(c, STATUS_BAD);
-	else if (c->req.op == STATUS_LIST)
+	switch ((enum status_op)c->req.op) {
+	case STATUS_LIST:
 		list(c);
-	else if (c->req.op == STATUS_TERMINATE)
+		break;
+	case STATUS_TERMINATE:
 		terminate(c);
-	else if (c->req.op == STATUS_NUMBERS)
+		break;
+	case STATUS_NUMBERS:
 		numbers(c);
-	else if (c->req.op == STATUS_UNBAN)
+		break;
+	case STATUS_UNBAN:
 		unban(c);
-	else if (c->req.op == STATUS_DRAIN || c->req.op == STATUS_RESUME)
+		break;
+	case STATUS_DRAIN:
+	case STATUS_RESUME:
 		drain(c, c->req.op == STATUS_DRAIN);
-	else
-		finish(c, STATUS_BAD);
+		break;
+	}
 }
 
 static int
@@ -278,6 +279,7 @@ static int
 on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	struct client *c = arg;
+	struct status_request req;
 	ssize_t n;
 
 	(void)src;
@@ -288,14 +290,15 @@ on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			answer(c);
 		return 0;
 	}
-	n = recv(fd, &c->req, sizeof(c->req), MSG_DONTWAIT | MSG_TRUNC);
+	n = recv(fd, &req, sizeof(req), MSG_DONTWAIT | MSG_TRUNC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (n != sizeof(c->req)) {
-		if (n > 0)
-			finish(c, STATUS_BAD);
-		else
-			client_free(c);
+	if (n <= 0) {
+		client_free(c);
+		return 0;
+	}
+	if (c->denied || !status_check(&req, (size_t)n, &c->req)) {
+		finish(c, c->denied ? STATUS_DENIED : STATUS_BAD);
 		return 0;
 	}
 	c->asked = true;

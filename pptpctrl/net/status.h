@@ -7,6 +7,8 @@
 #ifndef NET_STATUS_H
 #define NET_STATUS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define STATUS_VERSION	1u
@@ -69,6 +71,9 @@ struct status_record {
 	char ifname[16];
 	char user[256];
 };
+
+/* Is buf[0..len) a request that can be answered?  On true *ret is a copy. */
+bool status_check(const void *buf, size_t len, struct status_request *ret);
 
 struct worker;
 

@@ -40,6 +40,7 @@ enum call_end {
 	CALL_END_USER_LIMIT,	/* the user has calls enough */
 	CALL_END_REPLACED,	/* the user called again */
 	CALL_END_GAVE_WAY,	/* not logged in, and others wait */
+	CALL_END_LAST = CALL_END_GAVE_WAY
 };
 
 /* The launcher's answer about channel and address. */

@@ -668,7 +668,7 @@ ctrl_resume(struct ctrl *c, const struct ctrl_conf *conf)
 		return false;
 	for (size_t i = 0; i < CTRL_MAX_CALLS; i++)
 		if (c->call[i].state > CALL_ENDING ||
-		    c->call[i].end > CALL_END_REFUSED ||
+		    c->call[i].end > CALL_END_LAST ||
 		    c->call[i].opened > CALL_OPEN_POLICY)
 			return false;
 	c->conf = conf;

@@ -47,6 +47,22 @@ passed(const uint8_t *p, size_t len, bool require, bool ipv6)
 	assert(info >= 4 && 8 + 2 + info <= 1504);
 }
 
+/* A name is found in what claims one and nowhere else, and it ends. */
+static void
+look_for_name(const uint8_t *p, size_t len)
+{
+	char name[9];
+	size_t info;
+	unsigned proto;
+
+	memset(name, 'x', sizeof(name));
+	if (!pppfilter_claim(p, len, name, sizeof(name)))
+		return;
+	proto = protocol_of(p, len, &info);
+	assert(memchr(name, '\0', sizeof(name)));
+	assert(proto == 0xc023 || proto == 0xc223 || proto == 0xc227);
+}
+
 static void
 judge(struct pppfilter *f, const uint8_t *p, size_t len, uint32_t seq)
 {
@@ -94,6 +110,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(frame, data + 4, given);
 		data += 4 + given;
 		size -= 4 + given;
+		look_for_name(frame, len);
 		if (!out) {
 			judge(&f, frame, len, seq);
 			continue;

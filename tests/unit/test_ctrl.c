@@ -1909,11 +1909,67 @@ defaults(void **state)
 	assert_int_equal(conf.echo_rate, 10);
 }
 
+/* --- taking over -------------------------------------------------------- */
+
+static void
+a_machine_is_gone_on_with(void **state)
+{
+	struct ctrl_conf other;
+	struct ctrl m;
+
+	(void)state;
+	ctrl_conf_init(&other);
+	ctrl_init(&m, &other, 1000);
+	m.state = CTRL_CLOSED;
+	for (size_t i = 0; i < CTRL_MAX_CALLS; i++) {
+		m.call[i].state = CALL_ENDING;
+		m.call[i].end = CALL_END_LAST;
+		m.call[i].opened = CALL_OPEN_POLICY;
+	}
+	assert_true(ctrl_resume(&m, &other));
+	assert_ptr_equal(m.conf, &other);
+	/* What no machine can be is not believed. */
+	for (unsigned what = 0; what < 6; what++) {
+		struct ctrl bad = m;
+		struct call *last = &bad.call[CTRL_MAX_CALLS - 1];
+
+		bad.conf = NULL;
+		if (what == 0)
+			bad.state = (enum ctrl_state)(CTRL_CLOSED + 1);
+		else if (what == 1)
+			bad.peer_host[CTRL_NAME_LEN] = 'x';
+		else if (what == 2)
+			bad.peer_vendor[CTRL_NAME_LEN] = 'x';
+		else if (what == 3)
+			last->state = (enum call_state)(CALL_ENDING + 1);
+		else if (what == 4)
+			last->end = (enum call_end)(CALL_END_LAST + 1);
+		else
+			last->opened =
+			    (enum call_open_result)(CALL_OPEN_POLICY + 1);
+		assert_false(ctrl_resume(&bad, &other));
+		assert_null(bad.conf);
+	}
+}
+
+static void
+a_forgotten_connection_is_established(void **state)
+{
+	struct ctrl_conf given;
+	struct ctrl m;
+
+	(void)state;
+	ctrl_conf_init(&given);
+	ctrl_init_forgotten(&m, &given, 1000);
+	assert_int_equal(m.state, CTRL_ESTABLISHED);
+	assert_int_equal(ctrl_deadline(&m), 1000 + given.idle_ms);
+}
+
 static void
 every_value_has_a_text(void **state)
 {
 	(void)state;
-	for (int i = CALL_END_NONE; i <= CALL_END_GAVE_WAY; i++) {
+	for (int i = CALL_END_NONE; i <= CALL_END_LAST; i++) {
 		const char *s = call_end_text((enum call_end)i);
 
 		assert_true(strlen(s) >= 10);
@@ -2002,6 +2058,8 @@ main(void)
 		cmocka_unit_test(r02_all_deadlines_passed),
 		cmocka_unit_test(a_slot_starts_clean),
 		cmocka_unit_test(defaults),
+		cmocka_unit_test(a_machine_is_gone_on_with),
+		cmocka_unit_test(a_forgotten_connection_is_established),
 		cmocka_unit_test(every_value_has_a_text),
 	};
 

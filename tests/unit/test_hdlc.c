@@ -299,10 +299,55 @@ overlong_frames_are_dropped(void **state)
 	expect_frame(echo_line, sizeof(echo_line), echo, sizeof(echo));
 }
 
+/* RFC 1662 appendix C.1, bit by bit. */
+static uint16_t
+fcs_of(const uint8_t *p, size_t len)
+{
+	unsigned fcs = 0xffff;
+
+	while (len-- > 0) {
+		fcs ^= *p++;
+		for (int bit = 0; bit < 8; bit++)
+			fcs = fcs & 1 ? fcs >> 1 ^ 0x8408 : fcs >> 1;
+	}
+	return (uint16_t)~fcs;
+}
+
+static size_t
+put(uint8_t *to, size_t at, uint8_t byte)
+{
+	if (byte == 0x7d || byte == 0x7e) {
+		to[at++] = 0x7d;
+		byte ^= 0x20;
+	}
+	to[at++] = byte;
+	return at;
+}
+
+/* One byte of each value: each entry of the table is used once. */
+static void
+the_checksum_is_that_of_the_standard(void **state)
+{
+	(void)state;
+	for (unsigned v = 0; v < 256; v++) {
+		uint8_t frame = (uint8_t)v, expected[8] = { 0x7e };
+		uint16_t fcs = fcs_of(&frame, 1);
+		size_t n = put(expected, 1, frame);
+
+		n = put(expected, n, (uint8_t)fcs);
+		n = put(expected, n, (uint8_t)(fcs >> 8));
+		expected[n++] = 0x7e;
+		assert_int_equal(hdlc_encode(line, sizeof(line), &frame, 1, 0),
+		    n);
+		assert_memory_equal(line, expected, n);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_checksum_is_that_of_the_standard),
 		cmocka_unit_test(known_frames_are_encoded),
 		cmocka_unit_test(control_characters_are_escaped_as_asked),
 		cmocka_unit_test(worst_case_fits),

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <unistd.h>
 
 #include "hosts.h"
 
@@ -193,10 +194,66 @@ lines_are_joined_skipped_and_counted(void **state)
 	assert_int_equal(ask("", big, "12.0.0.1"), 0);
 }
 
+static bool
+load(struct hosts *h, const char *name)
+{
+	said[0] = '\0';
+	return hosts_load_file(h, true, name, see, NULL);
+}
+
+static void
+files_are_read_whole_or_refused(void **state)
+{
+	struct in_addr who = { htonl(0x0a000001) };
+	char name[] = "/tmp/test_hosts.XXXXXX", big[4096];
+	struct hosts *h = hosts_new(), *own = NULL;
+	int fd = mkstemp(name);
+	const char *by;
+	unsigned at;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(load(h, "/nonexistent/hosts.deny"));
+	assert_true(hosts_ask(h, who, who, &by, &at));
+	assert_int_equal(write(fd, "pptpd: 10.\n", 11), 11);
+	assert_true(load(h, name));
+	assert_string_equal(said, "");
+	assert_false(hosts_ask(h, who, who, &by, &at));
+	memset(big, '\n', sizeof(big));
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(write(fd, big, sizeof(big)), sizeof(big));
+	assert_false(load(h, name));
+	assert_non_null(strstr(said, "larger than"));
+	assert_false(load(h, "/dev/null/hosts.deny"));
+	assert_non_null(strstr(said, "cannot be read"));
+	assert_false(load(h, "/tmp"));
+	assert_non_null(strstr(said, "E "));
+	/* The machine's own, whatever is in them. */
+	said[0] = '\0';
+	assert_int_equal(hosts_load(&own, see, NULL),
+	    strstr(said, "E ") == NULL);
+	hosts_free(own);
+	hosts_free(h);
+	close(fd);
+	unlink(name);
+}
+
+static void
+findings_are_printable(void **state)
+{
+	(void)state;
+	ask("pptpd: \x01\xff.example\n", "", "10.0.0.1");
+	assert_true(strlen(said) > 0);
+	for (const char *p = said; *p != '\0'; p++)
+		assert_true(*p == '\n' || (*p >= 0x20 && *p <= 0x7e));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(files_are_read_whole_or_refused),
+		cmocka_unit_test(findings_are_printable),
 		cmocka_unit_test(everybody_comes_in_without_rules),
 		cmocka_unit_test(the_first_match_decides),
 		cmocka_unit_test(addresses_are_matched_by_their_text),
