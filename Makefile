@@ -6,7 +6,8 @@
 #	make demo		show the main job in the lab
 #	make check		all tests
 #	make soak		long scenarios of the lab (hours)
-#	make unit | lint | asan | fuzz FUZZ_TIME=seconds
+#	make bench [QUICK=1]	measure speed in the lab: tests/bench/README.md
+#	make unit | lint | fuzz FUZZ_TIME=seconds | coverage | mutants
 
 VERSION	= 0.1.0
 B	= build
@@ -63,7 +64,8 @@ SRC	= $(wildcard pptpctrl/*.c) $(PROTO) $(wildcard pptpctrl/net/*.c) \
 	  $(wildcard pptpctrl/priv/*.c) $(wildcard pptpctrl/cli/*.c)
 OBJ	= $(SRC:%.c=$(B)/%.o)
 
-.PHONY: all install uninstall clean unit check demo lint asan fuzz bench soak
+.PHONY: all install uninstall clean unit check demo lint fuzz bench soak \
+	coverage mutants
 all: $(B)/pptpctrl.bin $(B)/pptpctrl.so
 
 $(B)/pptpctrl.bin: $(OBJ)
@@ -92,9 +94,22 @@ $(B)/pptpload: $(LOAD_SRC) $(wildcard tests/bench/pptpload/*.h)
 
 # What guests of the lab have besides the product.
 .PHONY: install-lab
-install-lab: $(B)/pptpload
+install-lab: $(B)/pptpload $(B)/pptpd-hostile
 	$(INSTALL) -d $(DESTDIR)$(prefix)/lib/lab
-	$(INSTALL) -m 0755 $(B)/pptpload $(DESTDIR)$(prefix)/lib/lab/
+	$(INSTALL) -m 0755 $(B)/pptpload $(B)/pptpd-hostile \
+	    $(DESTDIR)$(prefix)/lib/lab/
+
+# The server with hostile code in its worker: adopt.c tells it where the
+# worker's table is.
+HOSTILE	= $(B)/tests/escape/hostile.o $(B)/tests/escape/adopt.o
+$(B)/tests/escape/adopt.o: pptpctrl/net/adopt.c
+	$(Q)mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) $(ALL_CFLAGS) $(INCS) \
+	    -Dstate_set_complete=hostile_table -c -o $@ $<
+
+$(B)/pptpd-hostile: $(OBJ) $(HOSTILE)
+	$(call msg,LD,$@) $(CC) $(LDFLAGS) -o $@ \
+	    $(filter-out $(B)/pptpctrl/net/adopt.o,$(OBJ)) $(HOSTILE) $(LIBS)
 
 # --- tests --------------------------------------------------------------
 # Unit tests, replays and fuzz corpora always run under the sanitizers.
@@ -140,15 +155,27 @@ unit:
 	$(Q)tests/check unit B=$(B)
 
 # Needs clang and its runtime (Debian: clang, libclang-rt-14-dev).
+FUZZ_SRC = $(PROTO) $(wildcard pptpctrl/conf*.c) pptpctrl/hosts.c \
+	  pptpctrl/req.c pptpctrl/state.c pptpctrl/net/admit.c \
+	  pptpctrl/net/bans.c pptpctrl/net/status_req.c
 fuzz: $(FUZZ:%=fuzz-%)
 fuzz-%: tests/fuzz/fuzz_%.c
-	$(Q)mkdir -p $(B)/fuzz tests/fuzz/corpus/$*
+	$(Q)mkdir -p $(B)/fuzz/new-$* tests/fuzz/corpus/$*
 	$(Q)clang -std=c11 -D_GNU_SOURCE -g -O1 -I. -Ipptpctrl -Itests -Itests/conf \
-	    -fsanitize=fuzzer,address,undefined -o $(B)/fuzz/$* $< $(PROTO) \
-	    $(wildcard pptpctrl/conf*.c) pptpctrl/hosts.c pptpctrl/req.c \
-	    pptpctrl/state.c
-	$(B)/fuzz/$* -max_total_time=$(FUZZ_TIME) -close_fd_mask=1 \
-	    $(B)/fuzz/new-$* tests/fuzz/corpus/$* 2>&1 | tail -3
+	    -fsanitize=fuzzer,address,undefined -o $(B)/fuzz/$* $< $(FUZZ_SRC)
+	$(Q)echo "$*:"; $(B)/fuzz/$* -max_total_time=$(FUZZ_TIME) -close_fd_mask=1 \
+	    -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ $(B)/fuzz/new-$* tests/fuzz/corpus/$* \
+	    >$(B)/fuzz/$*.log 2>&1 || { tail -40 $(B)/fuzz/$*.log; exit 1; }
+	$(Q)grep number_of_executed_units $(B)/fuzz/$*.log
+
+# Lines that unit tests, replays and corpora reach, by file.
+coverage:
+	$(Q)tests/coverage B=$(B)
+
+# Changes to proto/ that the tests must notice: MUTANTS=count or all.
+MUTANTS	= 400
+mutants:
+	$(Q)tests/mutants B=$(B) $(MUTANTS)
 
 # Includes point one way, proto/ is pure, nothing warns.
 lint:

@@ -43,6 +43,8 @@ hostile_table(struct state *t)
 {
 	table = t;
 	state_set_complete(t);
+	dprintf(STDERR_FILENO, "hostile: worker %d: confined\n",
+	    (int)getpid());
 }
 
 static void
@@ -496,6 +498,8 @@ start_twice(const char *name)
 static void
 ready_twice(const char *name)
 {
+	/* Should the worker's own not be sent yet. */
+	ask(REQ_READY, 0, 0);
 	ask(REQ_READY, 0, 0);
 	expect_death(name);
 }

@@ -34,6 +34,7 @@ class Hostile:
     def run(self, name):
         """Starts the escape in the worker of the moment; returns the worker's pid."""
         pid = poll(self.worker, "there is one worker")
+        self.server.log.wait(rf"hostile: worker {pid}: confined")
         self.lab.say(f"escape: {name}")
         if libc.sigqueue(pid, int(signal.SIGUSR1), ctypes.c_void_p(self.names.index(name))):
             raise LabError(f"sigqueue: {os.strerror(ctypes.get_errno())}")
