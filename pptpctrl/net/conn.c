@@ -306,6 +306,20 @@ greeted(struct conn *c)
 
 /* --- actions ------------------------------------------------------------ */
 
+/* One line for each cause and interval, whoever is to blame. */
+static bool
+may_log(struct worker *w, struct log_rate *rate)
+{
+	uint32_t suppressed;
+
+	if (!log_rate_ok(rate, worker_now(w), REFUSAL_MS, &suppressed))
+		return false;
+	if (suppressed > 0)
+		log_warn("CTRL: %u more lines like the next one not shown",
+		    suppressed);
+	return true;
+}
+
 static void
 note(struct conn *c, const struct ctrl_act *a)
 {
@@ -338,16 +352,20 @@ note(struct conn *c, const struct ctrl_act *a)
 		    a->arg);
 		break;
 	case CTRL_NOTE_OLD_VERSION:
-		log_about(&(struct log_about){ .kind = LOG_REFUSED,
-		    .peer = c->peer.s_addr, .reason = "protocol version" },
-		    LOG_WARNING, "CTRL: Client %s refused: protocol version "
-		    "%04x", ip, a->arg);
+		if (may_log(c->worker, &c->worker->version_rate))
+			log_about(&(struct log_about){ .kind = LOG_REFUSED,
+			    .peer = c->peer.s_addr,
+			    .reason = "protocol version" }, LOG_WARNING,
+			    "CTRL: Client %s refused: protocol version %04x",
+			    ip, a->arg);
 		break;
 	case CTRL_NOTE_CALL_ID:
 		log_debug("CTRL: Client %s: no call has id %u", ip, a->arg);
 		break;
 	case CTRL_NOTE_RATE:
-		log_warn("CTRL: Client %s closed: too many messages", ip);
+		if (may_log(c->worker, &c->worker->flood_rate))
+			log_warn("CTRL: Client %s closed: too many messages",
+			    ip);
 		break;
 	case CTRL_NOTE_TIMEOUT_SCCRQ:
 	case CTRL_NOTE_TIMEOUT_PARTIAL:

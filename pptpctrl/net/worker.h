@@ -60,6 +60,7 @@ struct worker {
 	uint32_t n_free_keys;
 	struct log_rate refuse_rate, accept_rate, hosts_rate;
 	struct log_rate refusal_rate[ADMIT_COUNTS];
+	struct log_rate version_rate, flood_rate;
 };
 
 /* Milliseconds of the monotonic clock, never 0. */
