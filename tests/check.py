@@ -105,6 +105,10 @@ def unit_stage(totals, b):
     corpora(totals, os.path.join(TOP, b, "test", "fuzz"))
     counted(totals, "Configuration files", os.path.join(HERE, "conf", "run.sh"),
             os.path.join(b, "test", "conf-dump"))
+    wire = run(os.path.join(HERE, "wire", "run"), "--ids")
+    with open(os.path.join(HERE, "wire", "ABUSE.md")) as recorded:
+        totals.one("tests/wire/run --ids is tests/wire/ABUSE.md",
+                   wire.returncode == 0 and wire.stdout == recorded.read(), wire.stdout)
     totals.one("lint", (done := run(os.path.join(HERE, "lint"), "cc")).returncode == 0, done.stdout)
 
 

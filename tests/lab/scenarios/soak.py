@@ -31,7 +31,6 @@ class Level:
         self.descriptors = server.descriptor_counts()
         self.kernel = next(int(line.split()[1]) for line in open("/proc/meminfo")
                            if line.startswith("SUnreclaim"))
-        self.threads = int(open("/proc/loadavg").read().split()[3].split("/")[1])
 
     def expect_same(self, lab, before, what):
         lab.note(f"{what}: manager {before.manager} -> {self.manager} kB, kernel {before.kernel} -> "

@@ -8,7 +8,7 @@ import struct
 from lab import pptp
 
 from .case import Failed, add, expect
-from .target import TERM_REQ, LCP, barrier, names, text, until_closed
+from .target import LCP, TERM_REQ, barrier, text, until_closed
 
 TABLE = pathlib.Path(__file__).resolve().parent.parent / "table.txt"
 HEADER = {"length": (0, 2), "type": (2, 2), "magic": (4, 4), "control": (8, 2), "reserved0": (10, 2)}
@@ -122,7 +122,7 @@ def check_cell(target, layouts, row, state):
             heard = until_closed(control) + [b""] if closes else answers(control, len(wanted.split()))
             said = " ".join(text(m, own or None) for m in heard)
             if not re.fullmatch(wanted, said):
-                raise Failed(f"in {state}: {said or 'nothing'}")
+                raise Failed(said or "nothing")
             for message in heard:
                 check_accepted(message)
     finally:
@@ -158,9 +158,7 @@ def check_row(target, layouts, row):
         if state in row.wanted:
             try:
                 check_cell(target, layouts, row, state)
-            except Failed as error:
-                wrong.append(str(error))
-            except (OSError, pptp.LabError) as error:
+            except (Failed, OSError, pptp.LabError) as error:
                 wrong.append(f"in {state}: {error}")
     if wrong:
         raise Failed("; ".join(wrong))
@@ -176,4 +174,3 @@ def add_cases():
 
 
 add_cases()
-__all__ = ["names", "build", "read"]
