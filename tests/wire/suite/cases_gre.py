@@ -152,6 +152,15 @@ def g11(target):
         expect(not answered(call.echo()), "a frame from another address is taken")
 
 
+def after_silence(call):
+    """What came in a second without a word of ours, in which what is held back may be given up
+    for lost, and before the answer to an echo then."""
+    seen = []
+    while (got := call.ppp(1)) is not None:
+        seen.append(got[:2] + got[3:])
+    return seen + call.echo()
+
+
 @case("G12")
 def g12(target):
     """single numbers far ahead: the call goes on with its own"""
@@ -159,7 +168,7 @@ def g12(target):
         for ahead in FAR, 5000, 0x7FFFFFFF:
             frame, answered = call.forged()
             call.send(frame, seq=call.seq + ahead & 0xFFFFFFFF)
-            expect(not answered(call.echo()), f"a number {ahead} ahead is taken")
+            expect(not answered(after_silence(call)), f"a number {ahead} ahead is taken")
 
 
 @case("G13")
@@ -169,7 +178,7 @@ def g13(target):
         for ahead in 0x80000000, 0x80000001, 0x7FFFFFFF:
             frame, answered = call.forged()
             call.send(frame, seq=call.seq + ahead & 0xFFFFFFFF)
-            expect(not answered(call.echo()), f"a number {ahead:#x} ahead is taken")
+            expect(not answered(after_silence(call)), f"a number {ahead:#x} ahead is taken")
 
 
 @case("G14")

@@ -161,7 +161,7 @@ def ids_table():
 
 
 def main():
-    args = parser().parse_args()
+    args = parser().parse_intermixed_args()
     if args.ids_table:
         return ids_table()
     # A word that is no address is an id: SERVER may be left out with --list.
