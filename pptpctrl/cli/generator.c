@@ -25,7 +25,7 @@
 #define TASKS_CALL	12u
 #define FILES_BASE	1024u
 #define FILES_CALL	8u
-#define STORE_BASE	64u
+#define STORE_BASE	576u	/* connections without a call are kept too */
 #define STORE_CALL	4u
 #define MEMORY_BASE	256u	/* MiB */
 #define MEMORY_CALL	8u
