@@ -151,6 +151,7 @@ run_worker(const struct launch *l, int control)
 	setup.table = l->table;
 	setup.old_table = l->old_table;
 	setup.crashed = l->crashed;
+	setup.outlives = store_is_kept();
 	setup.n_keys = l->keep.n_keys;
 	setup.tcp = l->keep.tcp;
 	setup.pty = l->keep.pty;

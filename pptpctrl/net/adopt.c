@@ -156,7 +156,7 @@ ask(struct worker *w, enum req_op op, uint32_t key, int fd)
 {
 	struct req req = { .version = REQ_VERSION, .op = op, .key = key };
 
-	if (ipc_send(w->launcher, &req, sizeof(req), fd) < 0)
+	if (w->launcher && ipc_send(w->launcher, &req, sizeof(req), fd) < 0)
 		log_err("worker: launcher does not read its messages: %s",
 		    strerror(errno));
 }

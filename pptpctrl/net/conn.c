@@ -891,6 +891,28 @@ conn_shutdown(struct conn *c, enum call_end why)
 }
 
 void
+conn_freeze_all(struct worker *w)
+{
+	struct conn *c;
+
+	sd_event_source_disable_unref(w->listen_pause);
+	w->listen_pause = NULL;
+	for (int i = 0; i < w->n_listen; i++) {
+		int fd = sd_event_source_get_io_fd(w->listen_io[i]);
+
+		sd_event_source_disable_unref(w->listen_io[i]);
+		close(fd);
+	}
+	w->n_listen = 0;
+	TAILQ_FOREACH(c, &w->conns, next) {
+		if (c->io)
+			sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+		if (c->timer)
+			sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+	}
+}
+
+void
 conn_shutdown_all(struct worker *w)
 {
 	struct conn *c, *next;

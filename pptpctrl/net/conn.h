@@ -92,6 +92,10 @@ void conn_up(struct conn *c, unsigned slot);
 void conn_exited(struct conn *c, unsigned slot, enum call_end why);
 void conn_terminate(struct conn *c, unsigned slot, enum call_end why);
 
+/* No new connections, and nothing more is read or done on those there are:
+ * what comes waits in their sockets for another process. */
+void conn_freeze_all(struct worker *w);
+
 /* No new connections; end all. */
 void conn_shutdown_all(struct worker *w);
 

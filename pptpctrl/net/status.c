@@ -344,5 +344,6 @@ on_status(sd_event_source *src, int fd, uint32_t revents, void *arg)
 int
 status_start(struct worker *w, int fd)
 {
-	return sd_event_add_io(w->loop, NULL, fd, EPOLLIN, on_status, w);
+	return sd_event_add_io(w->loop, &w->status_io, fd, EPOLLIN, on_status,
+	    w);
 }

@@ -15,6 +15,8 @@
 #include "net/sandbox.h"
 #include "net/status.h"
 
+#define FROZEN_US	30000000u	/* as long as per-call parents wait */
+
 uint64_t
 worker_now(const struct worker *w)
 {
@@ -30,6 +32,8 @@ bool
 worker_ask(struct worker *w, struct req *req)
 {
 	req->version = REQ_VERSION;
+	if (!w->launcher)
+		return false;
 	if (ipc_send(w->launcher, req, sizeof(*req), -1) == 0)
 		return true;
 	log_err("worker: launcher does not read its messages: %s",
@@ -44,6 +48,39 @@ worker_check_done(struct worker *w)
 		sd_event_exit(w->loop, 0);
 }
 
+static int
+on_nobody_came(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)src;
+	(void)usec;
+	log_err("worker: no other manager came, ending");
+	sd_event_exit(w->loop, 1);
+	return 0;
+}
+
+/*
+ * There is no launcher any more, but there will be one, whose worker goes on
+ * with everything and ends this one first.  Until then frames pass, and
+ * nothing else is done.
+ */
+static void
+freeze(struct worker *w)
+{
+	int fd = sd_event_source_get_io_fd(w->status_io);
+
+	w->frozen = true;
+	sd_event_source_disable_unref(w->status_io);
+	close(fd);
+	conn_freeze_all(w);
+	ipc_free(w->launcher);
+	w->launcher = NULL;
+	if (sd_event_add_time_relative(w->loop, NULL, CLOCK_MONOTONIC,
+	    FROZEN_US, 0, on_nobody_came, w) < 0)
+		sd_event_exit(w->loop, 1);
+}
+
 static void
 on_launcher(void *arg, const void *buf, size_t len, int fd)
 {
@@ -51,6 +88,10 @@ on_launcher(void *arg, const void *buf, size_t len, int fd)
 	struct worker *w = arg;
 	struct rep rep;
 
+	if (len == 0 && w->outlives && !w->stopping) {
+		freeze(w);
+		return;
+	}
 	if (len == 0) {
 		/* Without it no call can be managed: the per-call parents
 		 * end them. */
@@ -74,7 +115,7 @@ on_launcher(void *arg, const void *buf, size_t len, int fd)
 	else if (rep.op == REP_DRAIN)
 		admit_drain(w->admit, rep.status != 0);
 	else if (rep.op == REP_HANDOVER)
-		sd_event_exit(w->loop, 0);
+		freeze(w);
 	else if (rep.op == REP_KEPT && rep.call == 0)
 		session_kept_end(w);
 	else
@@ -86,7 +127,9 @@ on_first_frame(struct flow *f, void *arg)
 {
 	struct session *s = (struct session *)(void *)f;
 
-	(void)arg;
+	/* Nobody starts a pppd now; the next worker sees a first one too. */
+	if (((struct worker *)arg)->frozen)
+		return;
 	session_first_frame(s);
 	conn_gre(s->conn, s->slot);
 }
@@ -216,6 +259,7 @@ worker_main(const struct worker_setup *setup)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	keep_only(setup);
 	w->conf = setup->conf;
+	w->outlives = setup->outlives;
 	w->path = setup->path;
 	TAILQ_INIT(&w->conns);
 	limits(w);

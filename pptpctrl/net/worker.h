@@ -35,6 +35,7 @@ struct worker_setup {
 	struct state table;	/* empty, to be written */
 	int old_table;		/* what that one wrote; -1: there was none */
 	bool crashed;		/* that one was brought down */
+	bool outlives;		/* the launcher's death: another will come */
 	uint32_t n_keys;
 	const int *tcp;		/* by key; 0: none */
 	const int *pty;		/* by call id; 0: none */
@@ -55,6 +56,9 @@ struct worker {
 	sd_event_source *listen_pause;
 	int n_listen;
 	bool stopping;
+	bool outlives;
+	bool frozen;		/* only relays, until another one comes */
+	sd_event_source *status_io;
 	struct state table;
 	uint32_t *free_key;
 	uint32_t n_free_keys;

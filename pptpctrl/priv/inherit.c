@@ -58,10 +58,10 @@ open_calls(struct launch *l)
 }
 
 /* Two workers must not serve the same calls. */
-static void
-end_worker(const struct saved_server *server)
+void
+inherit_end_worker(const struct launch *l)
 {
-	int fd = proc_open(server->worker, server->worker_start);
+	int fd = proc_open(l->old_worker, l->old_worker_start);
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	if (fd < 0)
@@ -69,7 +69,7 @@ end_worker(const struct saved_server *server)
 	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	if (poll(&pfd, 1, WORKER_WAIT_MS) != 1)
 		log_err("MGR: worker %d of the manager before does not end",
-		    server->worker);
+		    l->old_worker);
 	close(fd);
 }
 
@@ -85,8 +85,10 @@ inherit_tables(struct launch *l)
 	if (!l->inherits)
 		return;
 	open_calls(l);
-	if (saved_get_server(&l->old_calls, &server))
-		end_worker(&server);
+	if (saved_get_server(&l->old_calls, &server)) {
+		l->old_worker = server.worker;
+		l->old_worker_start = server.worker_start;
+	}
 	gen = store_last(STORE_WORKER);
 	if (gen < 0)
 		return;

@@ -9,13 +9,16 @@
 
 #include "priv/launch.h"
 
-/* Before anything is opened: find the tables, end a worker that is left.
- * What cannot be used is logged and dropped. */
+/* Before anything is opened: find the tables.  What cannot be used is logged
+ * and dropped. */
 void inherit_tables(struct launch *l);
 
 /* Once the configuration is read: the sockets and the data path.  What was
  * not kept, or is not what it should be, is left as it is in l, to be made
  * anew. */
 void inherit_sockets(struct launch *l);
+
+/* End the worker of the launcher before: it relayed until now. */
+void inherit_end_worker(const struct launch *l);
 
 #endif

@@ -1147,10 +1147,13 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	signal(SIGPIPE, SIG_IGN);
 	la->pool = pool_new(l->conf, address_busy);
 	r = sd_event_new(&la->loop);
-	if (!la->pool || r < 0 || inherit_calls(la) < 0 ||
-	    worker_fork(la) < 0)
+	if (!la->pool || r < 0 || inherit_calls(la) < 0)
+		log_fatal("MGR: cannot start: %s", strerror(r < 0 ? -r :
+		    errno));
+	inherit_end_worker(l);
+	if (worker_fork(la) < 0)
 		log_fatal("MGR: cannot start the worker: %s",
-		    strerror(r < 0 ? -r : errno));
+		    strerror(errno));
 	r = add_sources(la);
 	if (r < 0)
 		log_fatal("MGR: event loop: %s", strerror(-r));

@@ -37,6 +37,8 @@ struct launch {
 	bool crashed;			/* that worker was brought down */
 	/* Of an earlier launcher. */
 	bool inherits;
+	int32_t old_worker;		/* its worker, which may still relay */
+	uint64_t old_worker_start;
 	struct state old_calls;		/* its table of calls */
 	uint32_t calls_gen, worker_gen;	/* the tables' generations */
 	/* To reload: is the configuration fine now?  Then program is

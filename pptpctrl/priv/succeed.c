@@ -154,22 +154,6 @@ worker_died(struct launcher *la)
 	next_worker(la);
 }
 
-/* The worker left everything as it was asked to. */
-static void
-handed_over(struct launcher *la)
-{
-	if (la->handover == HANDOVER_RESTART) {
-		sd_event_exit(la->loop, LAUNCH_OK);
-		return;
-	}
-	store_exec(la->l->program, la->l->argv);
-	log_err("MGR: cannot execute %s: %s; going on with the old program "
-	    "and configuration", la->l->program, strerror(errno));
-	la->handover = HANDOVER_NONE;
-	sd_notify(0, "READY=1");
-	next_worker(la);
-}
-
 void
 worker_hand_over(struct launcher *la, enum handover why)
 {
@@ -186,10 +170,6 @@ worker_over(struct launcher *la)
 {
 	if (!la->worker_gone || la->worker)
 		return;
-	if (!la->stopping && la->handover != HANDOVER_NONE) {
-		handed_over(la);
-		return;
-	}
 	if (!la->stopping && la->serving && !la->failed) {
 		worker_died(la);
 		return;
@@ -199,12 +179,34 @@ worker_over(struct launcher *la)
 	finish_if_done(la);
 }
 
+/* The worker left everything as it was asked to. */
+static void
+handed_over(struct launcher *la)
+{
+	if (la->handover == HANDOVER_RESTART) {
+		sd_event_exit(la->loop, LAUNCH_OK);
+		return;
+	}
+	store_exec(la->l->program, la->l->argv);
+	log_err("MGR: cannot execute %s: %s; going on with the old program "
+	    "and configuration", la->l->program, strerror(errno));
+	la->handover = HANDOVER_NONE;
+	sd_notify(0, "READY=1");
+	kill(la->worker_pid, SIGKILL);
+	if (la->worker_gone)
+		worker_over(la);
+}
+
 void
 worker_lost(struct launcher *la)
 {
 	ipc_free(la->worker);
 	la->worker = NULL;
-	worker_over(la);
+	/* It still relays, until its successor ends it. */
+	if (!la->stopping && la->handover != HANDOVER_NONE)
+		handed_over(la);
+	else
+		worker_over(la);
 }
 
 void
