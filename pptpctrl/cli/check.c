@@ -169,6 +169,8 @@ check_machine(struct verdict *v, const struct conf *conf)
 	} else {
 		say(v, CONF_NOTICE, "%s accepts the options and the plugin "
 		    "(built for pppd %s)", conf->ppp, PPPD_VERSION);
+		if (why[0])
+			say(v, CONF_WARNING, "%s", why);
 		if (!(flags & EV_F_AUTH_REQUIRED))
 			say(v, CONF_WARNING, "the options file lets clients "
 			    "in without a password (require-mschap-v2)");

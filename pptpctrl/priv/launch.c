@@ -959,6 +959,8 @@ check_pppd(struct launch *l, char why[LAUNCH_WHY_MAX])
 		close(other);
 	if (r < 0)
 		return -1;
+	if (why[0])
+		log_warn("MGR: %s", why);
 	if ((l->option_flags & EV_F_MPPE_REQUIRED) && probe_mppe(why) < 0)
 		return -1;
 	if (conf->logwtmp && !(l->option_flags & EV_F_WTMP))

@@ -311,26 +311,54 @@ explain(const struct conf *conf, int status, const char *out,
 	return -1;
 }
 
+/* One dryrun: its wait status, what it printed, and what the plugin said. */
+static int
+check_once(const struct pppd_args *a, int channel, char *out, size_t size,
+    uint32_t *ret_flags)
+{
+	int pair[2], status;
+	struct ev ev, copy;
+	ssize_t n;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		snprintf(out, size, "socketpair: %s", strerror(errno));
+		return -1;
+	}
+	status = run(a->argv, channel, pair[1], out, size);
+	close(pair[1]);
+	while ((n = recv(pair[0], &ev, sizeof(ev), MSG_DONTWAIT)) > 0)
+		if (ev_check(&ev, (size_t)n, &copy) && copy.type == EV_CONFIG)
+			*ret_flags = copy.flags;
+	close(pair[0]);
+	return status;
+}
+
+static void
+add_noauth(struct pppd_args *a)
+{
+	size_t n = 0;
+
+	while (a->argv[n])
+		n++;
+	add(a, &n, "noauth");
+	add(a, &n, NULL);
+}
+
 int
 pppd_check(const struct conf *conf, int channel, uint32_t *ret_flags,
     char why[PPPD_WHY_MAX])
 {
 	struct in_addr local = { 0 }, remote = { 0 }, client;
 	static char out[OUTPUT_MAX];
+	bool nobody = false;
 	struct pppd_args a;
-	struct ev ev;
-	int pair[2], status;
-	ssize_t n;
+	int status;
 
+	*ret_flags = 0;
 	if (access(conf->ppp, X_OK) < 0) {
 		snprintf(why, PPPD_WHY_MAX, "PPP binary %s not executable: "
 		    "%s (install package ppp, or set keyword ppp)",
 		    conf->ppp, strerror(errno));
-		return -1;
-	}
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		snprintf(why, PPPD_WHY_MAX, "socketpair: %s",
-		    strerror(errno));
 		return -1;
 	}
 	client.s_addr = htonl(INADDR_LOOPBACK);
@@ -339,17 +367,20 @@ pppd_check(const struct conf *conf, int channel, uint32_t *ret_flags,
 		remote = conf->remote[0];
 	}
 	pppd_args(&a, conf, local, remote, client, true);
-	status = run(a.argv, channel, pair[1], out, sizeof(out));
-	close(pair[1]);
-	*ret_flags = 0;
-	while ((n = recv(pair[0], &ev, sizeof(ev), MSG_DONTWAIT)) > 0) {
-		struct ev copy;
-
-		if (ev_check(&ev, (size_t)n, &copy) && copy.type == EV_CONFIG)
-			*ret_flags = copy.flags;
+	status = check_once(&a, channel, out, sizeof(out), ret_flags);
+	/* A server whose users come later; pppd reads secrets for each call. */
+	if (status != 0 && strstr(out, "find any suitable secret")) {
+		nobody = true;
+		add_noauth(&a);
+		status = check_once(&a, channel, out, sizeof(out), ret_flags);
+		*ret_flags |= EV_F_AUTH_REQUIRED;
 	}
-	close(pair[0]);
-	if (status == 0)
-		return 0;
-	return explain(conf, status, out, why);
+	if (status != 0)
+		return explain(conf, status, out, why);
+	why[0] = '\0';
+	if (nobody)
+		snprintf(why, PPPD_WHY_MAX, "nobody can log in: "
+		    "/etc/ppp/chap-secrets has no user for this server (its "
+		    "second column is the options file's name, or *)");
+	return 0;
 }

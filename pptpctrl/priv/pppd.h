@@ -39,7 +39,8 @@ void pppd_exec(const struct pppd_args *a, int channel, int event);
 /*
  * Run pppd's own check of options, plugin and kernel (dryrun) with a real
  * channel.  0 and the plugin's EV_F_* flags of what the options ask for (0
- * when it did not say), or -1 with a sentence for people in why.
+ * when it did not say), and why is empty or a warning; or -1 with a sentence
+ * for people in why.
  */
 int pppd_check(const struct conf *conf, int channel, uint32_t *ret_flags,
     char why[PPPD_WHY_MAX]);

@@ -140,6 +140,24 @@ def wrapper(lab):
         server.stop()
 
 
+@scenario(group=GROUP, needs_build=True)
+def users_later(lab):
+    """A server without any user starts, as PoPToP does, says so, and serves who comes later."""
+    server = lab.server(datapath="auto", users={})
+    line = server.wait_log(r"nobody can log in: /etc/ppp/chap-secrets has no user", start=server.mark)
+    lab.expect(line.priority == 4, f"not a warning: {line}")
+    lab.expect(not server.find_log("without a password|without encryption", server.mark),
+               "it warns of a door that is shut")
+    early = lab.client(ns := lab.net.client())
+    early.wait_exit()
+    lab.expect(early.address is None, "somebody was let in")
+    write("/etc/ppp/chap-secrets", "alice * wonder *\n", 0o600)
+    call = lab.client(ns, up=True)
+    lab.expect(call.mppe == "128-bit stateless", f"encryption {call.mppe}")
+    call.stop()
+    lab.expect_clean()
+
+
 # -- login records --------------------------------------------------------------
 
 def last():

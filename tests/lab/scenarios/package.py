@@ -206,6 +206,7 @@ def fresh(lab):
     prepare(lab)
     tool(lab, "dpkg", "-i", deb("ours", "pptpctrl"))
     expect_server(lab, "pptpctrl", True)
+    poll(listens, "the server listens", 60)
     lab.expect("option /etc/ppp/pptpd-options\n" in open(CONF).read(), f"no options file in {CONF}")
     set_up_as_the_guides_say()
     systemctl("restart", "pptpd")
