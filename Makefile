@@ -197,6 +197,10 @@ wire-results:
 demo:
 	$(Q)tests/demo
 
+# Speed, in guests of the lab.  QUICK=1: some minutes; BENCH="--backend uml".
+bench:
+	$(Q)tests/bench/bench $(if $(QUICK),--quick) $(BENCH)
+
 -include $(wildcard $(T)/pptpctrl/*.d $(T)/pptpctrl/*/*.d $(T)/unit/*.d)
 
 # From systemd 253 on a reload is over when the server says so.

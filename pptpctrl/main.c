@@ -14,6 +14,7 @@
 
 #include "cli/cli.h"
 #include "cli/generator.h"
+#include "cli/handover.h"
 #include "conf.h"
 #include "log.h"
 #include "net/adopt.h"
@@ -248,6 +249,8 @@ main(int argc, char **argv)
 
 	if (argc > 0 && generator_is(argv[0]))
 		return generator_run(argc, argv);
+	if (handover_is(argc, argv))
+		return handover_run(argc, argv);
 	if (argc > 1 && cli_is_command(argv[1]))
 		return cli_run(argc - 1, argv + 1);
 	have_standard_descriptors();

@@ -692,7 +692,8 @@ admitted(struct worker *w, struct conn *c, struct in_addr peer,
 	return false;
 }
 
-static void
+/* Begin to serve a new connection, or close it. */
+static bool
 welcome(struct worker *w, int fd, struct in_addr peer)
 {
 	struct sockaddr_in own;
@@ -705,7 +706,7 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 	if (!c || getsockname(fd, (struct sockaddr *)&own, &len) < 0) {
 		free(c);
 		close(fd);
-		return;
+		return false;
 	}
 	/* A socket from systemd may be bound to more than listen names. */
 	if ((w->conf->listen_set && w->conf->listen.s_addr != INADDR_ANY &&
@@ -713,7 +714,7 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 	    !admitted(w, c, peer, &wait_ms, &victim, &why)) {
 		free(c);
 		close(fd);
-		return;
+		return false;
 	}
 	c->peer = peer;
 	c->own = own.sin_addr;
@@ -721,7 +722,7 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 		admit_gone(w->admit, &c->admit);
 		free(c);
 		close(fd);
-		return;
+		return false;
 	}
 	if (wait_ms > 0) {
 		c->read_from = worker_now(w) + wait_ms;
@@ -732,6 +733,7 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 	arm(c);
 	if (victim)
 		give_way(victim, why);
+	return true;
 }
 
 static int
@@ -790,6 +792,31 @@ hosts_let_in(struct worker *w, int fd, struct in_addr peer)
 	return false;
 }
 
+static bool
+accepted(struct worker *w, int fd, struct in_addr peer)
+{
+	if (hosts_let_in(w, fd, peer))
+		return welcome(w, fd, peer);
+	close(fd);
+	return false;
+}
+
+bool
+conn_take(struct worker *w, int fd)
+{
+	struct sockaddr_in peer;
+	socklen_t len = sizeof(peer), size = sizeof(int);
+	int type = 0;
+
+	if (!w->stopping && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type,
+	    &size) == 0 && type == SOCK_STREAM &&
+	    getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+	    len == sizeof(peer) && peer.sin_family == AF_INET)
+		return accepted(w, fd, peer.sin_addr);
+	close(fd);
+	return false;
+}
+
 static int
 on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
@@ -812,11 +839,7 @@ on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			break;
 		if (got < 0)
 			continue;	/* that client gave up */
-		if (!hosts_let_in(w, got, sin.sin_addr)) {
-			close(got);
-			continue;
-		}
-		welcome(w, got, sin.sin_addr);
+		accepted(w, got, sin.sin_addr);
 	}
 	return 0;
 }

@@ -66,6 +66,10 @@ void conn_shutdown(struct conn *c, enum call_end why);
 /* Accept on listening socket fd.  0 or -errno. */
 int conn_listen(struct worker *w, int fd);
 
+/* Serve fd, a connection that another program accepted and that this owns
+ * from now on.  False: it is none, or is not let in; then it is closed. */
+bool conn_take(struct worker *w, int fd);
+
 /* The client's address and ours on this connection. */
 struct in_addr conn_peer(const struct conn *c);
 struct in_addr conn_own(const struct conn *c);

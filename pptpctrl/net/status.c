@@ -234,6 +234,9 @@ answer(struct client *c)
 	case STATUS_RESUME:
 		drain(c, c->req.op == STATUS_DRAIN);
 		break;
+	case STATUS_TAKE:
+		finish(c, STATUS_DONE);
+		break;
 	}
 }
 
@@ -280,6 +283,7 @@ on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	struct client *c = arg;
 	struct status_request req;
+	int given = -1;
 	ssize_t n;
 
 	(void)src;
@@ -290,19 +294,25 @@ on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			answer(c);
 		return 0;
 	}
-	n = recv(fd, &req, sizeof(req), MSG_DONTWAIT | MSG_TRUNC);
+	n = ipc_recv(fd, &req, sizeof(req), &given);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (n <= 0) {
+	if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
 		client_free(c);
 		return 0;
 	}
-	if (c->denied || !status_check(&req, (size_t)n, &c->req)) {
+	if (c->denied || !status_check(&req, n < 0 ? 0 : (size_t)n, &c->req)) {
+		if (given >= 0)
+			close(given);
 		finish(c, c->denied ? STATUS_DENIED : STATUS_BAD);
 		return 0;
 	}
 	c->asked = true;
 	sd_event_source_set_io_events(c->io, 0);
+	if (given >= 0 && c->req.op != STATUS_TAKE)
+		close(given);
+	else if (given >= 0)
+		c->count = conn_take(c->worker, given);
 	if (!wait_for_traffic(c))
 		answer(c);
 	return 0;

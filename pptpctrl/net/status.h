@@ -22,6 +22,8 @@ enum status_op {
 	STATUS_DRAIN,		/* no new calls; STATUS_DONE with those there
 				 * are */
 	STATUS_RESUME,		/* the same for: new calls again */
+	STATUS_TAKE,		/* a client's connection comes with it;
+				 * STATUS_DONE, 1: it is served */
 };
 
 enum status_select {

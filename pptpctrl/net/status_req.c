@@ -11,6 +11,7 @@ known_selection(const struct status_request *r)
 	case STATUS_NUMBERS:
 	case STATUS_DRAIN:
 	case STATUS_RESUME:
+	case STATUS_TAKE:
 		return true;
 	case STATUS_TERMINATE:
 		return r->select >= STATUS_ALL && r->select <= STATUS_BY_IP;

@@ -28,9 +28,8 @@ set_int(int fd, int level, int option, int value)
 	(void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-/* Accepted connections inherit these. */
-static void
-tune(int fd)
+void
+listen_tune(int fd)
 {
 	/* NAT helpers read one message per segment: never join two. */
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -60,7 +59,7 @@ from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
 			    "ListenStream= in pptpd.socket", fd, LISTEN_MAX);
 			return -1;
 		}
-		tune(fd);
+		listen_tune(fd);
 		/* systemd passes them blocking; we accept until EAGAIN. */
 		if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
 			snprintf(why, LISTEN_WHY_MAX, "descriptor %d from "
@@ -108,7 +107,7 @@ own_socket(const struct conf *conf, char why[LISTEN_WHY_MAX])
 		return -1;
 	}
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	tune(fd);
+	listen_tune(fd);
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 &&
 	    listen(fd, BACKLOG) == 0)
 		return fd;
@@ -160,6 +159,11 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 		    "restart pptpd.socket, after a change of listen)");
 	if (n != 0)
 		return n;
+	if (getenv(LISTEN_NONE)) {
+		log_notice("MGR: not listening: inetd, or a socket unit with "
+		    "Accept=yes, has the port and hands clients over");
+		return 0;
+	}
 	if (getenv("NOTIFY_SOCKET"))
 		log_notice("MGR: systemd handed over no socket (is "
 		    "pptpd.socket masked, or did it fail?): opening one as "

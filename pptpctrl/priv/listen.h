@@ -14,13 +14,19 @@
 #define LISTEN_MAX	16
 #define LISTEN_WHY_MAX	400
 #define STATUS_PATH	"/run/pptpd/control"
+#define LISTEN_NONE	"PPTPD_NO_LISTEN" /* environment: somebody else does */
 
 /*
  * The listening TCP sockets: those of LISTEN_FDS if there are any, else one
- * of our own by conf.  Returns how many, or -1 with a sentence in why.
+ * of our own by conf, or none where LISTEN_NONE is set.  Returns how many, or
+ * -1 with a sentence in why.
  */
 int listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
     char why[LISTEN_WHY_MAX]);
+
+/* Options of a control connection, and of a listening socket, whose
+ * connections inherit them. */
+void listen_tune(int fd);
 
 /* Where the status socket of an instance with this pid file is: the default
  * pid file has STATUS_PATH, another one its own name with ".control". */

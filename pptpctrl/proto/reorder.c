@@ -27,8 +27,12 @@
  */
 #define RESTART_SILENT_US 2000000u
 
-/* The hold time loses 1/8 in each such step that did not need it. */
+/* The hold time loses 1/8 in each such step that did not need it, and with
+ * each gap after one that was waited for in vain. */
 #define EASE_STEP_US	250000u
+
+/* The window is halved when half of it was not needed for this long. */
+#define NARROW_US	5000000u
 
 static struct reorder_slot *
 slot_of(struct reorder *r, uint32_t seq)
@@ -47,6 +51,7 @@ reorder_init(struct reorder *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->hold_us = REORDER_HOLD_START_US;
+	r->window = REORDER_WINDOW;
 }
 
 void
@@ -54,17 +59,32 @@ reorder_resume(struct reorder *r, uint32_t expected)
 {
 	reorder_init(r);
 	r->started = true;
-	r->expected = expected;
+	r->expected = r->highest = expected;
+}
+
+/* A missing frame came so many numbers behind the foremost one: there should
+ * be room for twice as many. */
+static void
+widen(struct reorder *r, uint32_t depth, uint64_t now_us)
+{
+	if (depth > r->window / 4)
+		r->deep_at = now_us;
+	if (depth > r->window / 2 && r->window < REORDER_SLOTS)
+		r->window *= 2;
 }
 
 /* A missing frame came this late, before or after its gap was given up.
  * Real loss never gets here. */
 static void
-learn(struct reorder *r, uint64_t late_us, uint64_t now_us)
+learn(struct reorder *r, uint32_t seq, uint64_t late_us, uint64_t now_us)
 {
 	uint64_t want = late_us + late_us / 2;
 
-	if (late_us > REORDER_HOLD_MAX_US || want < r->hold_us)
+	if (late_us > REORDER_HOLD_MAX_US)
+		return;
+	r->orderly = 0;
+	widen(r, r->highest - seq, now_us);
+	if (want < r->hold_us)
 		return;
 	if (want > REORDER_HOLD_MAX_US)
 		want = REORDER_HOLD_MAX_US;
@@ -75,10 +95,13 @@ learn(struct reorder *r, uint64_t late_us, uint64_t now_us)
 	r->eased_at = now_us;
 }
 
-/* Done when a gap opens, so that frames in order cost nothing. */
+/* Done when a gap opens, so that frames in order cost nothing, by a frame so
+ * many numbers ahead. */
 static void
-ease(struct reorder *r, uint64_t now_us)
+ease(struct reorder *r, uint32_t ahead, uint64_t now_us)
 {
+	if (r->orderly > 0 && since(r->eased_at, now_us) < EASE_STEP_US)
+		r->hold_us -= r->hold_us / 8;
 	while (r->hold_us > REORDER_HOLD_MIN_US &&
 	    since(r->eased_at, now_us) >= EASE_STEP_US) {
 		r->hold_us -= r->hold_us / 8;
@@ -86,6 +109,11 @@ ease(struct reorder *r, uint64_t now_us)
 	}
 	if (r->hold_us < REORDER_HOLD_MIN_US)
 		r->hold_us = REORDER_HOLD_MIN_US;
+	if (r->window > REORDER_WINDOW && ahead < r->window / 2 &&
+	    since(r->deep_at, now_us) >= NARROW_US) {
+		r->window /= 2;
+		r->deep_at = now_us;
+	}
 }
 
 static void
@@ -104,7 +132,7 @@ run_of(struct reorder *r, uint32_t seq)
 		struct reorder_run *run = &r->runs[i];
 
 		if (run->count > 0 &&
-		    seq - run->next + REORDER_SLOTS < 2 * REORDER_SLOTS)
+		    seq - run->next + REORDER_WINDOW < 2 * REORDER_WINDOW)
 			return run;
 	}
 	return NULL;
@@ -129,7 +157,7 @@ run_confirmed(struct reorder *r, uint32_t seq)
 				run = &r->runs[k];
 		}
 		run->count = 0;
-	} else if (seq - run->next >= REORDER_SLOTS) {
+	} else if (seq - run->next >= REORDER_WINDOW) {
 		return false;		/* a duplicate, or out of order */
 	}
 	run->next = seq + 1;
@@ -170,7 +198,7 @@ outside(struct reorder *r, uint32_t seq, uint64_t now_us)
 	r->n_late++;
 	if (r->expected - seq <= REORDER_SLOTS && s->missed) {
 		s->missed = false;
-		learn(r, since(s->missed_since, now_us), now_us);
+		learn(r, seq, since(s->missed_since, now_us), now_us);
 	}
 	return REORDER_LATE;
 }
@@ -182,15 +210,16 @@ reorder_input(struct reorder *r, uint32_t seq, uint64_t now_us)
 
 	if (!r->started) {
 		r->started = true;
-		r->expected = seq;
+		r->expected = r->highest = seq;
 		r->eased_at = now_us;
 	}
 	ahead = seq - r->expected;
-	if (ahead >= 2 * REORDER_SLOTS ||
-	    (ahead >= REORDER_SLOTS && r->held == 0))
+	if (ahead >= 2 * r->window || (ahead >= r->window && r->held == 0))
 		return outside(r, seq, now_us);
 
 	r->last_in = now_us;
+	if (seq - r->highest < INT32_MAX)
+		r->highest = seq + 1;
 	if (r->runs_any)
 		forget_runs(r);
 	if (ahead == 0) {
@@ -198,14 +227,14 @@ reorder_input(struct reorder *r, uint32_t seq, uint64_t now_us)
 		r->expected++;
 		if (r->held > 0) {
 			r->n_reordered++;
-			learn(r, since(r->gap_since, now_us), now_us);
+			learn(r, seq, since(r->gap_since, now_us), now_us);
 			r->deadline = 0;
 		}
 		return REORDER_DELIVER;
 	}
 	/* The window is full: it moves on as far as this frame needs. */
-	if (ahead >= REORDER_SLOTS) {
-		r->skip = ahead - (REORDER_SLOTS - 1);
+	if (ahead >= r->window) {
+		r->skip = ahead - (r->window - 1);
 		return REORDER_HOLD;
 	}
 	if (slot_of(r, seq)->held) {
@@ -237,7 +266,7 @@ reorder_put(struct reorder *r, uint32_t seq, uint32_t handle)
 		return;
 	}
 	if (r->held == 0)
-		ease(r, r->last_in);
+		ease(r, seq - r->expected, r->last_in);
 	place(r, seq, handle, r->last_in);
 }
 
@@ -247,13 +276,25 @@ static void
 measure_gap(struct reorder *r)
 {
 	uint64_t oldest = UINT64_MAX;
+	uint32_t left = r->held, gap = 0;
 
-	for (uint32_t i = 0; i < REORDER_SLOTS; i++) {
-		if (r->slots[i].held && r->slots[i].held_at < oldest)
-			oldest = r->slots[i].held_at;
+	for (uint32_t i = 1; left > 0; i++) {
+		const struct reorder_slot *s = slot_of(r, r->expected + i);
+
+		if (!s->held)
+			continue;
+		if (gap == 0)
+			gap = i;
+		left--;
+		if (s->held_at < oldest)
+			oldest = s->held_at;
 	}
 	r->gap_since = oldest;
 	r->deadline = oldest + r->hold_us;
+	r->at_once = r->orderly == REORDER_ORDERLY &&
+	    gap <= REORDER_SHORT_GAP;
+	if (r->orderly < REORDER_ORDERLY)
+		r->orderly++;
 }
 
 static void
@@ -280,6 +321,7 @@ rebase(struct reorder *r)
 	for (uint32_t i = 0; i < REORDER_SLOTS; i++)
 		r->slots[i].missed = false;
 	r->expected = r->over_seq;
+	r->highest = r->over_seq + 1;
 	r->jump = false;
 }
 
@@ -304,7 +346,8 @@ reorder_next(struct reorder *r, uint32_t *ret_handle, uint32_t *ret_seq)
 		if (r->held > 0 && r->deadline == 0)
 			measure_gap(r);
 		if (r->skip > 0 || (r->held > 0 &&
-		    (r->jump || r->deadline <= r->expired))) {
+		    (r->jump || r->at_once ||
+		    r->deadline <= r->expired))) {
 			give_up_one(r);
 			continue;
 		}

@@ -14,14 +14,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef REORDER_SLOTS
-#define REORDER_SLOTS	64u	/* frames held at most; a power of two */
-#endif
+/*
+ * Frames held at most, at the start and on paths that hardly reorder.  A
+ * forged number within the window takes true frames' places, so that it is
+ * only as wide as the path was seen to need.
+ */
+#define REORDER_WINDOW	64u
+/* At the widest, a power of two: what a path with 10 ms between its fastest
+ * and its slowest frame has under way at some 500 Mbit/s. */
+#define REORDER_SLOTS	512u
 #define REORDER_RUNS	4u	/* numberings outside the window, watched */
 
 /* How long a gap waits for the missing frame: bounds, and the start. */
 #define REORDER_HOLD_MIN_US	500u
 #define REORDER_HOLD_MAX_US	40000u
+/* After so many gaps in a row of which nothing ever came, the path is taken
+ * for one that keeps order: short gaps wait no more, until one proves it
+ * wrong.  Long ones still do: a forged number must not take many true frames'
+ * places. */
+#define REORDER_ORDERLY	32u
+#define REORDER_SHORT_GAP 8u
 /* A call begins with PPP's negotiation, where a frame lost to reordering
  * costs three seconds and a wait of some ms nothing. */
 #define REORDER_HOLD_START_US	5000u
@@ -56,6 +68,9 @@ struct reorder {		/* private, but embedded by the caller */
 	uint32_t over_seq;
 	uint32_t over_handle;
 	uint64_t over_at;
+	uint32_t window;	/* numbers from expected on that may wait */
+	uint32_t highest;	/* after the highest number in the window */
+	uint64_t deep_at;	/* when the window was last needed, or cut */
 	uint32_t held;		/* slots in use */
 	uint32_t skip;		/* numbers to be given up at once */
 	uint64_t last_in;	/* last arrival in the window */
@@ -63,6 +78,8 @@ struct reorder {		/* private, but embedded by the caller */
 	uint64_t deadline;	/* when to give the gap up; 0: no gap */
 	uint64_t expired;	/* the caller's timer has reached this time */
 	uint32_t hold_us;	/* how long a gap may wait, follows jitter */
+	uint32_t orderly;	/* gaps since anything came to fill one */
+	bool at_once;		/* the present gap shall not wait */
 	uint64_t eased_at;	/* when hold_us was last shortened or proved */
 	bool runs_any;
 	uint32_t runs_turn;

@@ -62,7 +62,7 @@ input(uint32_t seq, uint64_t now)
 		assert(seq - r.expected < REORDER_SLOTS);
 		return;
 	case REORDER_FAR:
-		assert(seq - r.expected >= REORDER_SLOTS);
+		assert(seq - r.expected >= REORDER_WINDOW);
 		return;
 	}
 	drain();

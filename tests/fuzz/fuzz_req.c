@@ -58,7 +58,7 @@ check_status(const uint8_t *data, size_t size)
 
 	if (status_check(data, size, &r))
 		assert(memchr(r.user, '\0', sizeof(r.user)) &&
-		    r.op >= STATUS_LIST && r.op <= STATUS_RESUME);
+		    r.op >= STATUS_LIST && r.op <= STATUS_TAKE);
 }
 
 int

@@ -29,6 +29,7 @@ each_verb_has_its_selections(void **state)
 	assert_true(taken(STATUS_NUMBERS, 0));
 	assert_true(taken(STATUS_DRAIN, 0));
 	assert_true(taken(STATUS_RESUME, 0));
+	assert_true(taken(STATUS_TAKE, 0));
 	for (uint32_t s = STATUS_ALL; s <= STATUS_BY_IP; s++)
 		assert_true(taken(STATUS_TERMINATE, s));
 	assert_false(taken(STATUS_TERMINATE, 0));
@@ -39,7 +40,7 @@ each_verb_has_its_selections(void **state)
 	assert_false(taken(STATUS_UNBAN, STATUS_BY_CALL));
 	assert_false(taken(STATUS_UNBAN, STATUS_BY_IP));
 	assert_false(taken(0, STATUS_ALL));
-	assert_false(taken(STATUS_RESUME + 1, STATUS_ALL));
+	assert_false(taken(STATUS_TAKE + 1, STATUS_ALL));
 	assert_int_equal(out.version, 0);
 }
 

@@ -36,7 +36,7 @@ struct call {
 	struct load *load;
 	enum call_state state;
 	int fd;				/* -1: none */
-	uint16_t id, peer_id;
+	uint16_t index, id, peer_id;
 	struct in_addr source;
 	uint8_t in[CONTROL_MAX_LEN];
 	size_t in_len;

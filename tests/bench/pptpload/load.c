@@ -150,7 +150,8 @@ reset_call(struct load *l, struct call *c, unsigned i)
 	c->load = l;
 	c->fd = -1;
 	c->again = again;
-	c->id = (uint16_t)(1 + i);
+	c->index = (uint16_t)i;
+	c->id = (uint16_t)(1 + (l->first_id + i) % UINT16_MAX);
 	l->by_id[c->id] = c;
 	if (o->n_sources > 0)
 		c->source.s_addr = htonl(ntohl(o->source.s_addr) +
@@ -422,6 +423,9 @@ load_main(const struct options *o)
 	if (!l || !(l->calls = calloc(o->calls, sizeof(*l->calls))))
 		return 2;
 	l->o = o;
+	/* A server may remember the calls of the last run. */
+	if (getrandom(&l->first_id, sizeof(l->first_id), 0) < 0)
+		return 2;
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGINT, &act, NULL);
 	for (unsigned i = 0; i < o->calls; i++)

@@ -21,6 +21,7 @@ struct load {
 	int epoll, gre;
 	uint64_t now;
 	struct call *calls;
+	uint16_t first_id;
 	struct call *by_id[UINT16_MAX + 1];
 	unsigned started, up, over, broken;
 	bool working;		/* traffic may be sent */

@@ -29,6 +29,7 @@ static const char usage[] =
 "       hold     calls without traffic\n"
 "       echo     ICMP echo to the server's address in each call\n"
 "       up, down, both   datagrams to and from 'pptpload sink'\n"
+"       udp-up, udp-down   the same without a call, SERVER is the sink\n"
 "       control  connect, SCCRQ, SCCRP, close, one after the other\n"
 "       kernel   one call, its PPP by pppd on the kernel's PPTP socket\n"
 "  -n CALLS      how many (1)\n"
@@ -109,7 +110,8 @@ static enum mode
 mode_of(const char *name)
 {
 	static const char *const names[] = { "login", "hold", "echo", "up",
-	    "down", "both", "sink", "control", "kernel" };
+	    "down", "both", "sink", "udp-up", "udp-down", "control",
+	    "kernel" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)
@@ -170,6 +172,9 @@ main(int argc, char **argv)
 	switch (o.mode) {
 	case MODE_SINK:
 		return sink_main(&o);
+	case MODE_UDP_UP:
+	case MODE_UDP_DOWN:
+		return udp_main(&o);
 	case MODE_CONTROL:
 		return control_main(&o);
 	case MODE_KERNEL:

@@ -14,6 +14,7 @@ enum mode {
 	MODE_ECHO,		/* ICMP echo to the server's address */
 	MODE_UP, MODE_DOWN, MODE_BOTH,	/* datagrams to and from a sink */
 	MODE_SINK,
+	MODE_UDP_UP, MODE_UDP_DOWN,	/* through another client's call */
 	MODE_CONTROL,		/* connect, SCCRQ, SCCRP, close, in turn */
 	MODE_KERNEL,		/* one call, pppd on the kernel's socket */
 };
@@ -44,6 +45,7 @@ uint64_t now_us(void);
 /* Each runs a mode to its end and returns the exit status. */
 int load_main(const struct options *o);
 int sink_main(const struct options *o);
+int udp_main(const struct options *o);
 int control_main(const struct options *o);
 int kernel_main(const struct options *o);
 

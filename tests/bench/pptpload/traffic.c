@@ -52,12 +52,6 @@ ip_header(uint8_t *at, size_t len, uint8_t protocol, struct in_addr from,
 	put16(at + 10, sum16(at, IP_HEADER));
 }
 
-static uint16_t
-index_of(const struct call *c)
-{
-	return (uint16_t)(c->id - 1);
-}
-
 /* A datagram of size bytes in all. */
 static void
 send_udp(struct call *c, size_t size, const struct flow_head *h)
@@ -67,7 +61,7 @@ send_udp(struct call *c, size_t size, const struct flow_head *h)
 
 	ip_header(at, size, IPPROTO_UDP, c->ppp.own,
 	    o->target.s_addr != 0 ? o->target : c->ppp.peer);
-	put16(at + 20, (uint16_t)(FIRST_PORT + index_of(c) % PORTS));
+	put16(at + 20, (uint16_t)(FIRST_PORT + c->index % PORTS));
 	put16(at + 22, FLOW_PORT);
 	put16(at + 24, (uint16_t)(size - IP_HEADER));
 	put16(at + 26, 0);		/* no checksum: MPPE's cost counts */
@@ -106,7 +100,7 @@ send_echo(struct call *c, uint32_t number)
 	ip_header(at, size, IPPROTO_ICMP, c->ppp.own, c->ppp.peer);
 	memset(at + IP_HEADER, 0, 8);
 	at[IP_HEADER] = ICMP_ECHO;
-	put16(at + IP_HEADER + 4, index_of(c));
+	put16(at + IP_HEADER + 4, c->index);
 	put16(at + IP_HEADER + 6, (uint16_t)number);
 	flow_write(at + INNER_HEADER, size - INNER_HEADER, &h);
 	put16(at + IP_HEADER + 2, sum16(at + IP_HEADER, size - IP_HEADER));

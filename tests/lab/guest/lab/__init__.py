@@ -13,7 +13,7 @@ import time
 from . import leftovers, processes, systemd, traffic, wire
 from .client import Client
 from .errors import LabError, Skip
-from .load import Load
+from .load import KernelClient, Load
 from .logs import Journal, Log, ProgramLog, Syslog
 from .namespaces import Net, enter, inside, ip, popen, run, SERVER
 from .processes import poll
@@ -127,9 +127,10 @@ class Lab:
         self.say("pptpd.service")
         return service.start() if start else service
 
-    def client(self, ns=None, user="alice", password="wonder", start=True, up=False, **how):
+    def client(self, ns=None, user="alice", password="wonder", start=True, up=False, kind=Client,
+               **how):
         """A started Client, in a new namespace unless one is given. up: wait until it is."""
-        client = Client(self, ns or self.net.client(), user, password, **how)
+        client = kind(self, ns or self.net.client(), user, password, **how)
         self.clients.append(client)
         self.say(f"client {user} in {client.ns}")
         if start or up:

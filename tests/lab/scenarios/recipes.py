@@ -1,0 +1,145 @@
+"""What guides for PoPToP tell people to do, with our server in its place."""
+
+import os
+import re
+import socket
+
+from lab import ip, poll, run, scenario, systemd
+from lab.namespaces import inside
+from lab.server import OPTIONS, write
+from lab.service import SOCKET, UNIT
+
+GROUP = "recipe"
+
+
+def recipe(function):
+    return scenario(group=GROUP, needs_build=True)(function)
+
+
+# -- make install ------------------------------------------------------------------
+
+ROOT = "/tmp/root"
+BUILD = "build/13" if os.path.exists("/lab/build") else "build/12"
+
+
+def files(root):
+    return {os.path.relpath(os.path.join(folder, name), root)
+            for folder, _, names in os.walk(root) for name in names}
+
+
+def make(goal):
+    run(None, "make", "-s", "-C", "/lab/repo", f"B={BUILD}", "-o", "all", goal, f"DESTDIR={ROOT}")
+
+
+@recipe
+def install_uninstall(lab):
+    """make install and uninstall: all goes but the configuration, which stays as it was edited."""
+    make("install")
+    installed = files(ROOT)
+    for path in ("usr/sbin/pptpd", "etc/pptpd.conf", "etc/ppp/options.pptpd",
+                 "usr/lib/systemd/system/pptpd.service", "usr/share/man/man8/pptpd.8"):
+        lab.expect(path in installed, f"{path} is missing in {sorted(installed)}")
+    lab.expect(any(path.endswith("/pptpctrl.so") for path in installed), "no plugin")
+    write(f"{ROOT}/etc/pptpd.conf", "# edited\n")
+    make("install")
+    lab.expect(open(f"{ROOT}/etc/pptpd.conf").read() == "# edited\n", "edits were lost")
+    lab.expect(files(ROOT) == installed, "the second installation differs")
+    make("uninstall")
+    lab.expect(files(ROOT) == {"etc/pptpd.conf", "etc/ppp/options.pptpd"},
+               f"left: {sorted(files(ROOT))}")
+    lab.expect(open(f"{ROOT}/etc/pptpd.conf").read() == "# edited\n", "edits were lost")
+    for path in "etc/pptpd.conf", "etc/ppp/options.pptpd":
+        os.unlink(f"{ROOT}/{path}")
+    # Arch's recipe installs the same, with its own folder for programs.
+    script = f"startdir=/lab/repo/contrib/arch pkgdir={ROOT}; . $startdir/PKGBUILD; " \
+             f"_make() {{ make -s -C /lab/repo B={BUILD} -o all sbindir=/usr/bin \"$@\"; }}; package"
+    run(None, "bash", "-ec", script)
+    expected = {path.replace("usr/sbin/", "usr/bin/") for path in installed}
+    lab.expect(files(ROOT) == expected, f"Arch: {sorted(files(ROOT) ^ expected)}")
+
+
+# -- set-up and start --------------------------------------------------------------
+
+def append(path, text):
+    with open(path, "a") as handle:
+        handle.write(text)
+
+
+@scenario(group=GROUP, systemd=True)
+def service_commands(lab):
+    """Lines appended to the files as installed; service, systemctl enable --now; last | grep ppp."""
+    append("/etc/pptpd.conf", "localip 192.168.0.1\nremoteip 192.168.0.234-238,192.168.0.245\n"
+           "logwtmp\n")
+    append("/etc/ppp/options.pptpd", "ms-dns 192.0.2.53\n")
+    append("/etc/ppp/chap-secrets", "alice pptpd wonder *\n")
+    os.chmod("/etc/ppp/chap-secrets", 0o600)
+    ns = lab.net.client()
+
+    def visit():
+        call = lab.client(ns, up=True, more=["usepeerdns"])
+        lab.expect(call.address == "192.168.0.234", f"address {call.address}")
+        call.wait_log(r"DNS address 192\.0\.2\.53")
+        lab.ping(ns, "192.168.0.1", count=1)
+        poll(lambda: re.search(r"(?m)^alice .*ppp\d", run(None, "last", check=False).stdout),
+             "last shows alice")
+        call.stop()
+
+    run(None, "service", "pptpd", "restart")
+    visit()
+    status = run(None, "service", "pptpd", "status").stdout
+    lab.expect("active (running)" in status, f"service pptpd status: {status}")
+    run(None, "service", "pptpd", "stop")
+    lab.expect(systemd.show(UNIT, "ActiveState") == "inactive", "it runs after service pptpd stop")
+    systemd.systemctl("enable", "--now", "pptpd")
+    lab.expect(systemd.systemctl("is-enabled", "pptpd") == "enabled", "it is not enabled")
+    visit()
+    # No line was edited, two more only: the old value stays, as with PoPToP.
+    append("/etc/pptpd.conf", "remoteip 192.168.0.50-60\n")
+    run(None, "service", "pptpd", "restart")
+    visit()
+    systemd.systemctl("disable", "--now", "pptpd")
+    states = [systemd.show(unit, "ActiveState") for unit in (UNIT, SOCKET)]
+    lab.expect(states == ["inactive", "inactive"], f"after disable --now: {states}")
+
+
+# The relay's own frames go through lo, which such a firewall always lets in.
+FIREWALL = """
+-P INPUT DROP
+-P FORWARD DROP
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp --dport 1723 -j ACCEPT
+-A INPUT -p gre -j ACCEPT
+-A INPUT -i ppp+ -p icmp -j ACCEPT
+-A FORWARD -p tcp --tcp-flags SYN,RST SYN -s 192.168.1.0/24 -j TCPMSS --set-mss 1356
+-A FORWARD -i ppp+ -o eth0 -j ACCEPT
+-A FORWARD -i eth0 -o ppp+ -m state --state RELATED,ESTABLISHED -j ACCEPT
+-t nat -A POSTROUTING -s 192.168.1.0/24 -o eth0 -j MASQUERADE
+"""
+
+
+@scenario(group=GROUP, needs_build=True)
+def masquerade(lab):
+    """The guides' firewall: 1723 and GRE let in, clients masqueraded with TCPMSS, all else shut."""
+    server = lab.server(datapath="auto", options=OPTIONS + "mtu 1400\n")
+    with inside("srv"), open("/proc/sys/net/ipv4/ip_forward", "w") as setting:
+        setting.write("1")
+    for words in FIREWALL.split("\n")[1:-1]:
+        run("srv", "iptables-legacy", "-w", *words.split())
+    far = lab.net.client()
+    address = lab.net.addresses[far]
+    call = lab.client(up=True)
+    lab.ping(call.ns, server.local_ip, count=1)
+    ip(call.ns, f"route add {address}/32 dev {call.iface}")
+    lab.ping(call.ns, address, count=2)
+    with inside(far):
+        listener = socket.create_server(("", 8080))
+    with inside(call.ns):
+        near = socket.create_connection((address, 8080), 30)
+    end, (peer, _) = listener.accept()
+    lab.expect(peer == server.address, f"the far end sees {peer}")
+    size = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+    lab.expect(size <= 1356, f"the far end's segments have {size} bytes")
+    for sock in near, end, listener:
+        sock.close()
+    call.stop()
+    lab.expect_clean()
