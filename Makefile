@@ -7,10 +7,12 @@
 #	make check		all tests
 #	make soak		long scenarios of the lab (hours)
 #	make bench [QUICK=1]	measure speed in the lab: tests/bench/README.md
+#	make offload-check	the fast path under QEMU
 #	make unit | lint | fuzz FUZZ_TIME=seconds | coverage | mutants
 
 VERSION	= 0.1.0
 B	= build
+T	= $(B)/test
 CC	= cc
 V	=
 
@@ -28,7 +30,7 @@ exampledir	= $(prefix)/share/doc/pptpctrl/examples
 # Options files may name PoPToP's plugin; ours has its options.
 LOGWTMP		= $(prefix)/lib/pptpd/pptpd-logwtmp.so
 
-PKG	= libsystemd libseccomp libcap-ng json-c
+PKG	= libsystemd libseccomp libcap-ng json-c libbpf
 
 # pppd 2.5 has a pkg-config file, 2.4 only its headers.  PPPD_INCLUDE names
 # the folder that has pppd/pppd.h when that is not a system one.
@@ -41,13 +43,18 @@ PPPD_PLUGINDIR	= $(shell pkg-config --variable=plugindir pppd 2>/dev/null || \
 WARN	= -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	  -Wmissing-prototypes -Wswitch-enum -Wvla -Wcast-qual -Wundef
 WARN_PURE = $(WARN) -Wconversion
+# The relay's fast path; v3 has compare and exchange (Linux 5.12).
+CLANG	= clang
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Ipptpctrl \
+	  -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+
 OPT	= -O2 -g
 HARDEN	= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS	= $(OPT) $(HARDEN)
 LDFLAGS	= -pie -Wl,-z,relro,-z,now
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
-	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' \
+	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' $(OFFLOAD) \
 	  -I. -Ipptpctrl $(WARN) $(CFLAGS) -MMD -MP
 LIBS	= $(shell pkg-config --libs $(PKG))
 INCS	= $(shell pkg-config --cflags $(PKG))
@@ -70,6 +77,14 @@ all: $(B)/pptpctrl.bin $(B)/pptpctrl.so
 
 $(B)/pptpctrl.bin: $(OBJ)
 	$(call msg,LD,$@) $(CC) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
+
+$(B)/offload.bpf.o: pptpctrl/bpf/offload.bpf.c pptpctrl/bpf/offload.h
+	$(Q)mkdir -p $(@D)
+	$(call msg,BPF,$@) $(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+# It carries the programs inside.
+$(B)/pptpctrl/priv/offload.o $(T)/pptpctrl/priv/offload.o: $(B)/offload.bpf.o
+OFFLOAD	= -DOFFLOAD_OBJECT='"$(B)/offload.bpf.o"'
 
 $(B)/%.o: %.c
 	$(Q)mkdir -p $(@D)
@@ -115,9 +130,8 @@ $(B)/pptpd-hostile: $(OBJ) $(HOSTILE)
 # Unit tests, replays and fuzz corpora always run under the sanitizers.
 SAN	= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	  -fno-omit-frame-pointer
-T	= $(B)/test
 TEST_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
-	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' \
+	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' $(OFFLOAD) \
 	  -I. -Ipptpctrl -Itests $(WARN) $(SAN) -MMD -MP $(INCS)
 T_OBJ	= $(patsubst %.c,$(T)/%.o,$(filter-out pptpctrl/main.c,$(SRC)))
 UNIT	= $(patsubst tests/%.c,$(T)/%,$(wildcard tests/unit/test_*.c) \
@@ -185,6 +199,13 @@ check:
 	$(Q)tests/check all B=$(B)
 
 # What takes too long for check: SOAK="--release 12 NAME..." for some of it.
+# The fast path on a stock kernel with two CPUs, under QEMU: half an hour.
+OFFLOAD_CHECK = offload userspace relay/login relay/jitter relay/bad-path \
+	  relay/plaintext relay/far-ahead relay/worker-killed relay/successor
+offload-check:
+	$(Q)tests/lab/lab run --backend qemu $(OFFLOAD_CHECK)
+.PHONY: offload-check
+
 soak:
 	$(Q)tests/lab/lab soak $(SOAK)
 

@@ -30,6 +30,12 @@ enum conf_datapath {
 	CONF_DP_KERNEL,
 };
 
+enum conf_offload {
+	CONF_OFFLOAD_AUTO,
+	CONF_OFFLOAD_ON,	/* do not start without */
+	CONF_OFFLOAD_OFF,
+};
+
 /* Where a value came from: the command line beats the file (pptpd(8)). */
 enum conf_source {
 	CONF_FROM_DEFAULT,
@@ -94,6 +100,7 @@ struct conf {
 	bool delegate;		/* pppd chooses addresses: no pool, no L:R */
 	bool logwtmp;
 	enum conf_datapath datapath;
+	enum conf_offload offload;	/* fast path of the relay */
 	bool foreground;	/* -f */
 	char *bcrelay;		/* NULL unless given; only recorded */
 	char *vrf;		/* device of the public side; NULL: none */
@@ -115,6 +122,7 @@ struct conf {
 	enum conf_source src_connections, src_stimeout, src_debug, src_listen,
 	    src_option, src_ppp, src_pidfile, src_speed, src_noipparam,
 	    src_delegate, src_logwtmp, src_local, src_remote, src_datapath,
+	    src_offload,
 	    src_bcrelay, src_vrf;
 };
 
@@ -170,6 +178,7 @@ bool conf_parse(struct conf *conf, const char *name, const char *text,
     size_t len, conf_report_fn report, void *arg);
 
 const char *conf_datapath_name(enum conf_datapath dp);
+const char *conf_offload_name(enum conf_offload offload);
 
 /* Keyword number i of the file, with its one-line description; NULL and
  * *ret_doc untouched past the last.  For the test of the manual pages. */

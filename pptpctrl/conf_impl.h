@@ -43,6 +43,7 @@ enum conf_kw_type {
 	KW_STIMEOUT,	/* the same; PoPToP never took it from the file */
 	KW_LISTEN,	/* struct in_addr, number or name */
 	KW_DATAPATH,	/* enum conf_datapath */
+	KW_OFFLOAD,	/* enum conf_offload */
 	KW_LIST,	/* addresses; needs all the others first */
 	KW_LIMIT,	/* unsigned, min..max; what is no number is an error */
 	KW_SESSIONS,	/* enum conf_sessions */

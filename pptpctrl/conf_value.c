@@ -21,6 +21,20 @@ conf_datapath_name(enum conf_datapath dp)
 	return (size_t)dp < N_DATAPATHS ? datapath_names[dp] : "?";
 }
 
+static const char *const offload_names[] = {
+	[CONF_OFFLOAD_AUTO] = "auto",
+	[CONF_OFFLOAD_ON] = "on",
+	[CONF_OFFLOAD_OFF] = "off",
+};
+
+#define N_OFFLOADS	(sizeof(offload_names) / sizeof(offload_names[0]))
+
+const char *
+conf_offload_name(enum conf_offload offload)
+{
+	return (size_t)offload < N_OFFLOADS ? offload_names[offload] : "?";
+}
+
 long
 conf_to_number(const char *text, bool *ret_clean)
 {
@@ -149,6 +163,22 @@ set_datapath(struct conf_ctx *ctx, const struct conf_kw *kw, const char *value)
 	return false;
 }
 
+static bool
+set_offload(struct conf_ctx *ctx, const struct conf_kw *kw, const char *value)
+{
+	enum conf_offload *target = conf_field(ctx->conf, kw->value);
+
+	for (size_t i = 0; i < N_OFFLOADS; i++) {
+		if (strcmp(offload_names[i], value) == 0) {
+			*target = (enum conf_offload)i;
+			return true;
+		}
+	}
+	conf_say(ctx, CONF_ERROR, "%s \"%s\": write auto, on or off",
+	    kw->name, value);
+	return false;
+}
+
 /* Keeps the resolver away from what is no name: "192.168.0.1-192.168.0.9",
  * "10.0.0.0/24", " 10.0.0.1" would wait for DNS servers at start. */
 bool
@@ -274,6 +304,8 @@ set_by_type(struct conf_ctx *ctx, const struct conf_kw *kw, const char *value)
 		return set_listen(ctx, kw, value);
 	case KW_DATAPATH:
 		return set_datapath(ctx, kw, value);
+	case KW_OFFLOAD:
+		return set_offload(ctx, kw, value);
 	case KW_LIST:
 		break;		/* conf_make_pool does these */
 	case KW_LIMIT:

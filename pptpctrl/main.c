@@ -21,6 +21,7 @@
 #include "net/sandbox.h"
 #include "net/worker.h"
 #include "priv/launch.h"
+#include "priv/offload.h"
 #include "priv/store.h"
 #include "priv/title.h"
 
@@ -142,7 +143,8 @@ run_worker(const struct launch *l, int control)
 {
 	struct worker_setup setup = { .conf = l->conf, .path = l->path,
 	    .control = control, .gre_fd = l->gre_fd,
-	    .udp_fd = l->tunnel.relay_fd, .status_fd = l->status_fd,
+	    .udp_fd = l->tunnel.relay_fd,
+	    .offload_fd = offload_state_fd(l->offload), .status_fd = l->status_fd,
 	    .n_listen = l->n_listen };
 
 	if (ready_fd >= 0)

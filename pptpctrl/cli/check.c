@@ -117,6 +117,7 @@ print_conf(const struct conf *conf)
 		print_addresses("remoteip", conf->remote, conf->n_remote);
 	}
 	printf("datapath %s\n", conf_datapath_name(conf->datapath));
+	printf("relay-offload %s\n", conf_offload_name(conf->offload));
 	printf("stimeout %u\npidfile %s\n", conf->stimeout, conf->pidfile);
 	if (conf->src_speed != CONF_FROM_DEFAULT)
 		printf("speed %s\n", conf->speed);

@@ -214,6 +214,8 @@ json_call(const struct status_record *r)
 	add_number(o, "tx_bytes", r->tx_bytes);
 	add_number(o, "rx_frames", r->rx_frames);
 	add_number(o, "tx_frames", r->tx_frames);
+	add_number(o, "offloaded_rx_frames", r->fast_rx);
+	add_number(o, "offloaded_tx_frames", r->fast_tx);
 	add_number(o, "reordered", r->reordered);
 	add_number(o, "lost", r->lost);
 	add_number(o, "reorder_hold_us", r->hold_us);

@@ -97,6 +97,7 @@ l2tp_flush(struct l2tp *l)
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (r > 0) {
+			l->n_sent += first[sent + (unsigned)r] - first[sent];
 			sent += (unsigned)r;
 			continue;
 		}

@@ -30,6 +30,7 @@ struct l2tp {			/* private, but embedded by the relay */
 	} out[L2TP_BATCH];
 	bool no_gso;		/* the kernel refused UDP_SEGMENT */
 	uint64_t n_dropped;
+	uint32_t n_sent;
 };
 
 void l2tp_init(struct l2tp *l, int fd);

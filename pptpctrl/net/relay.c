@@ -15,6 +15,8 @@
 #define FRAME_SIZE	2048u
 #define TX_HEADROOM	GRE_HDR_MAX
 #define ACK_TICK_US	25000u	/* acks are looked after this often */
+#define FAST_BUSY_US	10000u	/* the fast path is looked after so often, */
+#define FAST_IDLE_US	100000u	/* or so, while it has nothing to do */
 #define TO_FREE_MAX	256u
 #define CHUNK		64u	/* buffers allocated at once */
 #define CHUNKS_MAX	128u	/* 16 MB for all calls together */
@@ -49,13 +51,15 @@ struct relay {
 	uint64_t timer_at;	/* us; UINT64_MAX: off */
 	uint64_t now;		/* us, of this wakeup */
 	uint64_t ack_at;	/* us, next look at acks; 0: none owed */
+	uint64_t fast_at;	/* us, next look at the fast path; 0: off */
+	struct fast fast;
 	flow_first_fn first;
 	flow_claim_fn claim;	/* NULL: all may log in */
 	void *arg;
 	struct state *table;	/* NULL: nobody comes after us */
 	struct l2tp l2tp;
 	struct flow *flow[UINT16_MAX + 1];
-	TAILQ_HEAD(flow_list, flow) acks, gaps, dirties;
+	TAILQ_HEAD(flow_list, flow) acks, gaps, dirties, fasts, gives;
 	struct buf *chunk[CHUNKS_MAX];
 	unsigned n_chunks;
 	uint32_t free_buf;
@@ -195,8 +199,12 @@ tx_frame(struct relay *r, struct flow *f, uint8_t *frame, size_t len)
 	uint8_t head[GRE_HDR_MAX];
 	size_t n;
 
+	if (f->fast.st)
+		f->gre.tx_next = fast_tx_number(f);
 	gre_flow_send(&f->gre, &pkt);
 	f->live->tx_next = f->gre.tx_next;
+	if (pkt.has_ack)
+		fast_acked(f, pkt.ack);
 	n = gre_build(head, &pkt);
 	memcpy(frame - n, head, n);
 	tx_add(r, f, frame - n, len + n);
@@ -215,6 +223,7 @@ tx_lone_ack(struct relay *r, struct flow *f, uint64_t when)
 
 	if (!gre_flow_lone_ack(&f->gre, &pkt, when))
 		return;
+	fast_acked(f, pkt.ack);
 	if (r->tx.n == BATCH)
 		tx_flush(r);
 	at = r->tx.own[r->tx.n];
@@ -453,6 +462,8 @@ arm_timer(struct relay *r)
 	uint64_t at = r->ack_at != 0 ? r->ack_at : UINT64_MAX;
 	struct flow *f;
 
+	if (r->fast_at != 0 && r->fast_at < at)
+		at = r->fast_at;
 	TAILQ_FOREACH(f, &r->gaps, gaps) {
 		uint64_t d = reorder_deadline(&f->reorder);
 
@@ -497,6 +508,36 @@ keep(struct relay *r, struct flow *f, unsigned i, const struct gre_pkt *pkt)
 	}
 	r->rx_buf[i] = spare;
 	prepare_rx(r, i);
+}
+
+/* A frame of a flow that the fast path knows came to us. */
+static void
+take(struct relay *r, struct flow *f)
+{
+	fast_take(f, r->now);
+	if (f->give_listed)
+		return;
+	f->give_listed = true;
+	TAILQ_INSERT_TAIL(&r->gives, f, gives);
+}
+
+static void
+give(struct relay *r)
+{
+	struct flow *f, *next;
+
+	if (r->fast.sent != r->l2tp.n_sent) {
+		r->fast.sent = r->l2tp.n_sent;
+		r->fast.sent_at = r->now;
+	}
+	for (f = TAILQ_FIRST(&r->gives); f; f = next) {
+		next = TAILQ_NEXT(f, gives);
+		fast_give(&r->fast, f, r->now);
+		if (f->fast.ours)
+			continue;
+		TAILQ_REMOVE(&r->gives, f, gives);
+		f->give_listed = false;
+	}
 }
 
 /* A data frame of an attached flow, in receive buffer i. */
@@ -577,10 +618,14 @@ packet(struct relay *r, unsigned i, size_t len)
 		r->counts.spoofed++;
 		return;
 	}
+	if (f->fast.st)
+		fast_look(f, r->now);
 	if (pkt.has_ack)
 		gre_flow_acked(&f->gre, pkt.ack);
 	if (!pkt.has_seq || pkt.payload_len == 0)
 		return;
+	if (f->fast.st)
+		take(r, f);
 	begin(r, f);
 	data_frame(r, f, i, &pkt);
 	keep_numbers(f);
@@ -608,6 +653,7 @@ receive(struct relay *r)
 			break;
 	}
 	tx_flush(r);
+	give(r);
 }
 
 static int
@@ -670,6 +716,32 @@ do_gaps(struct relay *r)
 	flush_channels(r);
 }
 
+/* Acknowledge what the program passed on while nothing was sent, and give
+ * back what could not be given before. */
+static void
+do_fast(struct relay *r)
+{
+	bool busy = false;
+	struct flow *f;
+
+	if (r->fast_at == 0 || r->fast_at > r->now)
+		return;
+	TAILQ_FOREACH(f, &r->fasts, fasts) {
+		if (fast_look(f, r->now))
+			busy = true;
+		keep_numbers(f);
+		f->live->tx_next = f->gre.tx_next;
+		f->live->tx_frames = f->counts.tx_frames;
+		f->live->tx_bytes = f->counts.tx_bytes;
+		tx_lone_ack(r, f, r->now);
+	}
+	tx_flush(r);
+	give(r);
+	busy = busy || !TAILQ_EMPTY(&r->gives);
+	r->fast_at = TAILQ_EMPTY(&r->fasts) ? 0 :
+	    r->now + (busy ? FAST_BUSY_US : FAST_IDLE_US);
+}
+
 static int
 on_timer(sd_event_source *src, uint64_t usec, void *arg)
 {
@@ -682,6 +754,8 @@ on_timer(sd_event_source *src, uint64_t usec, void *arg)
 	receive(r);
 	do_gaps(r);
 	do_acks(r);
+	do_fast(r);
+	give(r);
 	arm_timer(r);
 	return 0;
 }
@@ -841,12 +915,44 @@ relay_attach_pty(struct relay *r, struct flow *f, int fd)
 }
 
 void
+relay_up(struct flow *f)
+{
+	struct relay *r = f->relay;
+
+	if (!r || f->fast.st)
+		return;
+	fast_start(&r->fast, f);
+	if (!f->fast.st)
+		return;
+	TAILQ_INSERT_TAIL(&r->fasts, f, fasts);
+	f->give_listed = true;
+	TAILQ_INSERT_TAIL(&r->gives, f, gives);
+	r->now = now_us();
+	r->fast_at = r->now + FAST_BUSY_US;
+	arm_timer(r);
+}
+
+void
+relay_look(struct flow *f)
+{
+	if (f->relay)
+		fast_look(f, now_us());
+}
+
+void
 relay_detach(struct relay *r, struct flow *f)
 {
 	uint32_t h;
 
 	if (!f->relay)
 		return;
+	if (f->fast.st) {
+		TAILQ_REMOVE(&r->fasts, f, fasts);
+		fast_stop(f, now_us());
+	}
+	if (f->give_listed)
+		TAILQ_REMOVE(&r->gives, f, gives);
+	f->give_listed = false;
 	/* Nothing in a batch may point to this flow. */
 	tx_flush(r);
 	r->flow[f->own_id] = NULL;
@@ -868,8 +974,8 @@ relay_detach(struct relay *r, struct flow *f)
 }
 
 struct relay *
-relay_new(sd_event *loop, int gre_fd, int udp_fd, flow_first_fn first,
-    void *arg)
+relay_new(sd_event *loop, int gre_fd, int udp_fd, int offload_fd,
+    flow_first_fn first, void *arg)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	int e;
@@ -886,6 +992,14 @@ relay_new(sd_event *loop, int gre_fd, int udp_fd, flow_first_fn first,
 	TAILQ_INIT(&r->acks);
 	TAILQ_INIT(&r->gaps);
 	TAILQ_INIT(&r->dirties);
+	TAILQ_INIT(&r->fasts);
+	TAILQ_INIT(&r->gives);
+	e = fast_init(&r->fast, offload_fd);
+	if (e < 0) {
+		relay_free(r);
+		errno = -e;
+		return NULL;
+	}
 	l2tp_init(&r->l2tp, udp_fd);
 	for (unsigned i = 0; i < BATCH; i++) {
 		r->rx_buf[i] = buf_get(r);
@@ -928,6 +1042,7 @@ relay_free(struct relay *r)
 	sd_event_source_disable_unref(r->gre_io);
 	sd_event_source_disable_unref(r->udp_io);
 	sd_event_source_disable_unref(r->timer);
+	fast_free(&r->fast);
 	for (unsigned i = 0; i < r->n_chunks; i++)
 		free(r->chunk[i]);
 	free(r);

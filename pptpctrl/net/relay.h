@@ -14,6 +14,7 @@
 #include <systemd/sd-event.h>
 
 #include "net/channel.h"
+#include "net/fast.h"
 #include "proto/gre.h"
 #include "proto/pppfilter.h"
 #include "proto/reorder.h"
@@ -40,6 +41,8 @@ extern const char *const flow_drop_names[DROP_KINDS];
 struct flow_counts {
 	uint64_t rx_frames, rx_bytes;	/* PPP frames from the client */
 	uint64_t tx_frames, tx_bytes;	/* to the client */
+	uint32_t fast_rx, fast_tx;	/* frames among them that the kernel
+					 * forwarded by itself */
 	uint32_t drop[DROP_KINDS];
 };
 
@@ -80,12 +83,15 @@ struct flow {
 	bool client_gone;	/* answer pppd's Terminate-Request for it */
 	bool ack_listed, gap_listed, dirty;
 	TAILQ_ENTRY(flow) acks, gaps, dirties;
+	struct fast_call fast;
+	bool give_listed;
+	TAILQ_ENTRY(flow) fasts, gives;
 };
 
-/* Serve gre_fd and, where udp_fd >= 0, the L2TP pair's end.  NULL with
- * errno. */
+/* Serve gre_fd and, where udp_fd >= 0, the L2TP pair's end; offload_fd is
+ * the fast path's map, or -1.  NULL with errno. */
 struct relay *relay_new(sd_event *loop, int gre_fd, int udp_fd,
-    flow_first_fn first, void *arg);
+    int offload_fd, flow_first_fn first, void *arg);
 
 /* Ask claim about logins, with relay_new's arg. */
 void relay_on_claim(struct relay *r, flow_claim_fn claim);
@@ -109,6 +115,12 @@ void relay_set_table(struct relay *r, struct state *table);
  */
 void relay_attach_l2tp(struct relay *r, struct flow *f, uint16_t tunnel);
 int relay_attach_pty(struct relay *r, struct flow *f, int fd);
+
+/* The network is up: where there is a fast path, the flow may use it. */
+void relay_up(struct flow *f);
+
+/* Bring the flow's counts up to date with what the fast path did. */
+void relay_look(struct flow *f);
 
 /* Forget the flow and close its channel.  Harmless when not attached. */
 void relay_detach(struct relay *r, struct flow *f);

@@ -726,6 +726,7 @@ session_free(struct session *s, const struct call *call)
 {
 	struct worker *w = s->worker;
 
+	relay_look(&s->flow);
 	log_end(s, call);
 	log_drops(s);
 	leave_queues(s);
@@ -758,6 +759,7 @@ is_up(struct session *s, const struct ev *ev)
 	if (ev->name[0])
 		memcpy(s->user, ev->name, sizeof(s->user));
 	established(s);
+	relay_up(&s->flow);
 	if (s->was_up)
 		return;		/* IPCP renegotiated */
 	s->was_up = true;
@@ -931,6 +933,8 @@ reattach(struct session *s, int pty)
 	}
 	if (s->flow.filter.known)
 		channel_ready(&s->flow.channel);
+	if (s->was_up)
+		relay_up(&s->flow);
 	return true;
 }
 

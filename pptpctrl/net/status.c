@@ -40,13 +40,14 @@ client_free(struct client *c)
 }
 
 static void
-fill(struct status_record *rec, const struct session *s)
+fill(struct status_record *rec, struct session *s)
 {
 	const struct call *call = &conn_ctrl(s->conn)->call[s->slot];
 	uint64_t now = worker_now(s->worker);
 	bool kernel = s->worker->path == CONF_DP_KERNEL;
 	const struct flow *f = &s->flow;
 
+	relay_look(&s->flow);
 	rec->call = f->own_id;
 	rec->peer_call = f->peer_id;
 	rec->client = f->peer.s_addr;
@@ -66,6 +67,8 @@ fill(struct status_record *rec, const struct session *s)
 	rec->tx_bytes = kernel ? s->if_tx : f->counts.tx_bytes;
 	rec->rx_frames = f->counts.rx_frames;
 	rec->tx_frames = f->counts.tx_frames;
+	rec->fast_rx = f->counts.fast_rx;
+	rec->fast_tx = f->counts.fast_tx;
 	rec->reordered = f->reorder.n_reordered;
 	rec->lost = f->reorder.n_lost;
 	for (int i = 0; i < DROP_KINDS; i++)
@@ -101,7 +104,7 @@ finish(struct client *c, enum status_kind kind)
 static void
 list(struct client *c)
 {
-	const struct session *s;
+	struct session *s;
 
 	while ((s = session_next(c->worker, c->next_id))) {
 		struct status_record rec = { .kind = STATUS_CALL };

@@ -160,6 +160,7 @@ keep_only(const struct worker_setup *setup)
 	keep[n++] = setup->control;
 	keep[n++] = setup->gre_fd;
 	keep[n++] = setup->udp_fd;
+	keep[n++] = setup->offload_fd;
 	keep[n++] = setup->status_fd;
 	keep[n++] = setup->old_table;
 	keep[n++] = log_fd();
@@ -225,7 +226,7 @@ set_up(struct worker *w, const struct worker_setup *setup)
 		return -ENOMEM;
 	if (setup->gre_fd >= 0) {
 		w->relay = relay_new(w->loop, setup->gre_fd, setup->udp_fd,
-		    on_first_frame, w);
+		    setup->offload_fd, on_first_frame, w);
 		if (!w->relay)
 			return -errno;
 		relay_on_claim(w->relay, on_claim);

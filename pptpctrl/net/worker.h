@@ -28,6 +28,7 @@ struct worker_setup {
 	enum conf_datapath path;
 	int control;		/* to the launcher */
 	int gre_fd, udp_fd;	/* -1 where the path has none */
+	int offload_fd;		/* the fast path's map, -1: none */
 	int status_fd;
 	int listen_fd[WORKER_LISTEN_MAX];
 	int n_listen;

@@ -38,8 +38,15 @@ big_buffers(int fd)
 	set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUF);
 }
 
+/* Does the tunnel lie on the fast path's device? */
+static bool
+on_device(const struct tunnel *t)
+{
+	return t->near.s_addr != 0;
+}
+
 static int
-udp_loopback(struct sockaddr_in *ret_name)
+udp_socket(const struct tunnel *t, struct sockaddr_in *ret_name)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -48,6 +55,8 @@ udp_loopback(struct sockaddr_in *ret_name)
 
 	if (fd < 0)
 		return -1;
+	if (on_device(t))
+		sin.sin_addr = t->near;
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 ||
 	    getsockname(fd, (struct sockaddr *)ret_name, &len) < 0) {
 		close(fd);
@@ -130,7 +139,7 @@ make_pair(struct tunnel *t, char why[CHANNEL_WHY_MAX])
 	struct sockaddr_in k, r;
 	socklen_t len = sizeof(r);
 
-	t->kernel_fd = udp_loopback(&k);
+	t->kernel_fd = udp_socket(t, &k);
 	if (t->kernel_fd < 0) {
 		snprintf(why, CHANNEL_WHY_MAX, "no UDP socket on 127.0.0.1: "
 		    "%s; is the loopback interface up? (ip link set lo up)",
@@ -138,9 +147,16 @@ make_pair(struct tunnel *t, char why[CHANNEL_WHY_MAX])
 		return -1;
 	}
 	if (t->relay_fd < 0)
-		t->relay_fd = udp_loopback(&r);
+		t->relay_fd = udp_socket(t, &r);
 	else if (getsockname(t->relay_fd, (struct sockaddr *)&r, &len) < 0)
 		return -1;
+	if (on_device(t)) {
+		/* The programs write no checksum and take none. */
+		set_int(t->kernel_fd, SOL_SOCKET, SO_NO_CHECK, 1);
+		/* By another one they know what they forwarded. */
+		set_int(t->relay_fd, IPPROTO_IP, IP_TTL, 64);
+		k.sin_addr = r.sin_addr = t->far;
+	}
 	if (t->relay_fd < 0 ||
 	    connect(t->kernel_fd, (struct sockaddr *)&r, sizeof(r)) < 0 ||
 	    connect(t->relay_fd, (struct sockaddr *)&k, sizeof(k)) < 0) {
@@ -154,7 +170,7 @@ make_pair(struct tunnel *t, char why[CHANNEL_WHY_MAX])
 static int
 test_pair(const struct tunnel *t, char why[CHANNEL_WHY_MAX])
 {
-	if (!lo_is_up(t->kernel_fd)) {
+	if (!on_device(t) && !lo_is_up(t->kernel_fd)) {
 		snprintf(why, CHANNEL_WHY_MAX, "the loopback interface lo is "
 		    "down; bring it up with: ip link set lo up");
 		return -1;
@@ -162,6 +178,14 @@ test_pair(const struct tunnel *t, char why[CHANNEL_WHY_MAX])
 	if (crosses(t->relay_fd, t->kernel_fd) &&
 	    crosses(t->kernel_fd, t->relay_fd))
 		return 0;
+	if (on_device(t)) {
+		snprintf(why, CHANNEL_WHY_MAX, "UDP on its device pptpctl0 "
+		    "does not get through: a firewall drops it; accept "
+		    "everything there (iptables -I INPUT -i pptpctl+ -j "
+		    "ACCEPT; iptables -I OUTPUT -o pptpctl+ -j ACCEPT, or "
+		    "the same in nftables)");
+		return -1;
+	}
 	snprintf(why, CHANNEL_WHY_MAX, "UDP from 127.0.0.1 to 127.0.0.1 does "
 	    "not get through: a firewall drops it on lo; accept everything "
 	    "on lo (iptables -I INPUT -i lo -j ACCEPT; iptables -I OUTPUT "
@@ -202,9 +226,9 @@ fail:
 	return -1;
 }
 
-/* Is a's peer b? */
+/* Is a's peer b, on the device with b's address turned round? */
 static bool
-points_to(int a, int b)
+points_to(const struct tunnel *t, int a, int b)
 {
 	struct sockaddr_in peer, name;
 	socklen_t peer_len = sizeof(peer), name_len = sizeof(name);
@@ -212,14 +236,30 @@ points_to(int a, int b)
 	return getpeername(a, (struct sockaddr *)&peer, &peer_len) == 0 &&
 	    getsockname(b, (struct sockaddr *)&name, &name_len) == 0 &&
 	    peer.sin_port == name.sin_port &&
-	    peer.sin_addr.s_addr == name.sin_addr.s_addr;
+	    peer.sin_addr.s_addr == (on_device(t) ? t->far.s_addr :
+	    name.sin_addr.s_addr);
+}
+
+void
+tunnel_locate(struct tunnel *t)
+{
+	struct sockaddr_in name, peer;
+	socklen_t name_len = sizeof(name), peer_len = sizeof(peer);
+
+	if (getsockname(t->kernel_fd, (struct sockaddr *)&name,
+	    &name_len) < 0 || getpeername(t->kernel_fd,
+	    (struct sockaddr *)&peer, &peer_len) < 0 ||
+	    name.sin_addr.s_addr == htonl(INADDR_LOOPBACK))
+		return;
+	t->near = name.sin_addr;
+	t->far = peer.sin_addr;
 }
 
 bool
 tunnel_alive(const struct tunnel *t)
 {
-	return points_to(t->kernel_fd, t->relay_fd) &&
-	    points_to(t->relay_fd, t->kernel_fd);
+	return points_to(t, t->kernel_fd, t->relay_fd) &&
+	    points_to(t, t->relay_fd, t->kernel_fd);
 }
 
 void

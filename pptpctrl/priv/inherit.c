@@ -14,6 +14,7 @@
 
 #include "log.h"
 #include "priv/launcher.h"
+#include "priv/offload.h"
 #include "priv/pool.h"
 #include "priv/proc.h"
 #include "priv/saved.h"
@@ -137,6 +138,7 @@ take_tunnel(struct launch *l, uint32_t id)
 	    IPPROTO_UDP);
 	t.relay_fd = take_socket(STORE_RELAY, AF_INET, SOCK_DGRAM,
 	    IPPROTO_UDP);
+	tunnel_locate(&t);
 	if (t.kernel_fd >= 0 && t.relay_fd >= 0 && tunnel_alive(&t)) {
 		l->tunnel = t;
 		return;
@@ -284,6 +286,7 @@ new_call(struct launcher *la, const struct saved_call *rec)
 	c->slot = pool_claim(la->pool, c->remote);
 	la->call[c->id] = c;
 	la->n_calls++;
+	offload_call_resume(la->l->offload, c->id);
 	return c;
 }
 

@@ -25,6 +25,7 @@
 #include "log.h"
 #include "priv/inherit.h"
 #include "priv/launcher.h"
+#include "priv/offload.h"
 #include "priv/pool.h"
 #include "priv/pppd.h"
 #include "priv/probe.h"
@@ -146,6 +147,7 @@ call_free(struct lcall *c)
 	if (c->pppd_fd >= 0)
 		close(c->pppd_fd);
 	keep_drop_pty(&la->l->keep, c->id);
+	offload_call_end(la->l->offload, c->id);
 	pool_put(la->pool, c->slot, c->user);
 	forget_call(c);
 	la->call[c->id] = NULL;
@@ -462,6 +464,7 @@ renew_tunnel(struct launcher *la)
 	la->tunnel_io = NULL;
 	if (tunnel_open(&la->l->tunnel, why) == 0 && watch_tunnel(la) >= 0) {
 		store_put(STORE_TUNNEL, 0, la->l->tunnel.kernel_fd);
+		offload_tunnel(la->l->offload, &la->l->tunnel);
 		save_server(la);
 		return 0;
 	}
@@ -552,6 +555,9 @@ verb_open(struct launcher *la, const struct req *req)
 	la->call[c->id] = c;
 	la->n_calls++;
 	notify_changed(la);
+	if (la->l->path == CONF_DP_RELAY)
+		offload_call(la->l->offload, c->id, c->peer, c->own,
+		    c->peer_call);
 	save_call(c);
 	store_put(STORE_CHANNEL, c->id, c->channel);
 	rep.tunnel = la->l->tunnel.id;
@@ -990,11 +996,82 @@ check_files(const struct conf *conf, char why[LAUNCH_WHY_MAX])
 	return probe_ppp(why);
 }
 
+/* The tunnel on the fast path's device.  0, or -1 with why when there is no
+ * fast path. */
+static int
+open_offload(struct launch *l, char why[CHANNEL_WHY_MAX])
+{
+	if (l->conf->vrf) {
+		snprintf(why, CHANNEL_WHY_MAX, "it knows no ways in a VRF");
+		return -1;
+	}
+	l->offload = offload_open(&l->tunnel, false, why);
+	if (!l->offload)
+		return -1;
+	if (tunnel_open(&l->tunnel, why) == 0) {
+		offload_tunnel(l->offload, &l->tunnel);
+		l->path = CONF_DP_RELAY;
+		return 0;
+	}
+	offload_close(l->offload);
+	l->offload = NULL;
+	l->tunnel = (struct tunnel)TUNNEL_INIT;
+	return -1;
+}
+
+/* What a tunnel that was taken over needs. */
+static void
+resume_offload(struct launch *l)
+{
+	enum conf_offload want = l->conf->offload;
+	char reason[CHANNEL_WHY_MAX];
+
+	if (l->tunnel.near.s_addr == 0) {
+		if (want != CONF_OFFLOAD_OFF)
+			log_notice("MGR: relay-offload stays off until the "
+			    "server is stopped and started");
+		return;
+	}
+	l->offload = offload_open(&l->tunnel, want == CONF_OFFLOAD_OFF,
+	    reason);
+	if (l->offload) {
+		offload_tunnel(l->offload, &l->tunnel);
+		return;
+	}
+	log_err("MGR: relay-offload: %s: the calls are lost", reason);
+	tunnel_close(&l->tunnel);
+	l->tunnel = (struct tunnel)TUNNEL_INIT;
+}
+
+/* Where the configuration allows it and the path is still open. */
+static bool
+may_offload(const struct launch *l)
+{
+	enum conf_datapath path = l->path == CONF_DP_AUTO ?
+	    l->conf->datapath : l->path;
+
+	return l->conf->offload != CONF_OFFLOAD_OFF &&
+	    l->tunnel.kernel_fd < 0 &&
+	    (path == CONF_DP_AUTO || path == CONF_DP_RELAY);
+}
+
 /* The data path, and its sockets as far as they were not taken over. */
 static int
 open_path(struct launch *l, char why[LAUNCH_WHY_MAX])
 {
+	char reason[CHANNEL_WHY_MAX];
+
 	why[0] = '\0';
+	if (l->tunnel.kernel_fd >= 0)
+		resume_offload(l);
+	if (may_offload(l) && open_offload(l, reason) < 0) {
+		if (l->conf->offload == CONF_OFFLOAD_ON) {
+			snprintf(why, LAUNCH_WHY_MAX, "relay-offload on: %s",
+			    reason);
+			return -1;
+		}
+		log_notice("MGR: relay-offload off: %s", reason);
+	}
 	if (l->path == CONF_DP_AUTO &&
 	    probe_datapath(l->conf, &l->tunnel, &l->path, why) < 0)
 		return -1;
@@ -1122,6 +1199,8 @@ add_sources(struct launcher *la)
 		r = notify_start(la);
 	if (r >= 0 && la->l->path == CONF_DP_RELAY)
 		r = watch_tunnel(la);
+	if (r >= 0)
+		r = offload_watch(la->l->offload, la->loop);
 	return r;
 }
 
@@ -1166,6 +1245,9 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 		    "pptpd", la->n_calls);
 	else
 		store_empty();
+	/* Else it goes on for the calls that were kept. */
+	if (la->handover != HANDOVER_RESTART)
+		offload_close(l->offload);
 	if (la->stopping)
 		drain_forget(la);
 	log_about(&(struct log_about){ .kind = LOG_ENDED }, LOG_INFO,

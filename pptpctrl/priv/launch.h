@@ -17,11 +17,14 @@
 
 #define LAUNCH_WHY_MAX	1024
 
+struct offload;
+
 /* What was opened before the worker starts. */
 struct launch {
 	const struct conf *conf;
 	enum conf_datapath path;	/* never CONF_DP_AUTO */
 	struct tunnel tunnel;
+	struct offload *offload;	/* NULL: no fast path */
 	int gre_fd;			/* -1 on the kernel path */
 	int listen_fd[LISTEN_MAX];
 	int n_listen;

@@ -28,6 +28,7 @@ enum store_kind {
 	STORE_PTY,		/* master; call id */
 	STORE_TCP,		/* control connection; key */
 	STORE_EVENT,		/* where a pppd reports; call id */
+	STORE_OFFLOAD,		/* the fast path's name and maps */
 	STORE_KINDS
 };
 

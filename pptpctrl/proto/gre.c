@@ -174,6 +174,22 @@ ack_sent(struct gre_flow *f)
 }
 
 void
+gre_flow_passed(struct gre_flow *f, uint32_t high, uint32_t acked,
+    uint64_t now_us)
+{
+	if (!f->rx_any || high - f->rx_high - 1 < INT32_MAX) {
+		f->rx_high = high;
+		f->rx_any = true;
+	}
+	if (f->rx_high - acked - 1 >= INT32_MAX) {
+		ack_sent(f);
+		return;
+	}
+	f->unacked = f->rx_high - acked;
+	f->ack_due = now_us > 0 ? now_us : 1;
+}
+
+void
 gre_flow_send(struct gre_flow *f, struct gre_pkt *pkt)
 {
 	pkt->has_seq = true;

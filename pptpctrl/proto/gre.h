@@ -99,6 +99,11 @@ void gre_flow_received(struct gre_flow *f, uint32_t seq, uint64_t now_us);
  * gre_flow_received, which else never acknowledges a lower number again. */
 void gre_flow_rebase(struct gre_flow *f);
 
+/* All frames up to high were received by somebody else, who acknowledged up
+ * to acked: what is left of it is due now. */
+void gre_flow_passed(struct gre_flow *f, uint32_t high, uint32_t acked,
+    uint64_t now_us);
+
 /* Fill seq and, if one is owed, ack of the data frame to be sent now. */
 void gre_flow_send(struct gre_flow *f, struct gre_pkt *pkt);
 

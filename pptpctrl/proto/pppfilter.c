@@ -256,6 +256,33 @@ pppfilter_in(struct pppfilter *f, const uint8_t *frame, size_t len,
 	return control_in(f, &h, ret_slot);
 }
 
+bool
+pppfilter_simple(const struct pppfilter *f, uint32_t seq,
+    uint16_t *ret_protocol, bool *ret_check, uint32_t *ret_delta)
+{
+	uint32_t own = seq - f->mppe_seq - f->mppe_others;
+
+	/* Once network frames leave, no early NCP frame is held any more. */
+	if (!f->known || !f->ncp_out)
+		return false;
+	*ret_protocol = f->require_mppe ? PPP_COMP : PPP_IP;
+	*ret_check = f->require_mppe && f->stateless;
+	*ret_delta = 0;
+	if (!*ret_check)
+		return true;
+	/* Those lost since the last one took a count each. */
+	*ret_delta = (f->mppe_count + own - seq) & MPPE_COUNT_MASK;
+	return f->mppe_any && own > 0 && own <= MPPE_HALF;
+}
+
+void
+pppfilter_passed(struct pppfilter *f, uint32_t seq, uint32_t delta)
+{
+	f->mppe_count = (uint16_t)((seq + delta) & MPPE_COUNT_MASK);
+	f->mppe_seq = seq;
+	f->mppe_others = 0;
+}
+
 size_t
 pppfilter_step(struct pppfilter *f, uint8_t *out, size_t size)
 {

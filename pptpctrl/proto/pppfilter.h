@@ -93,6 +93,17 @@ enum ppp_verdict pppfilter_in(struct pppfilter *f, const uint8_t *frame,
     size_t len, uint32_t seq, unsigned *ret_slot);
 
 /*
+ * May somebody else judge the client's data frames from number seq on, by a
+ * simple rule?  True with the one protocol that passes, and, if *ret_check,
+ * that frame n has to have MPPE's bits and count n + *ret_delta.
+ */
+bool pppfilter_simple(const struct pppfilter *f, uint32_t seq,
+    uint16_t *ret_protocol, bool *ret_check, uint32_t *ret_delta);
+
+/* By that rule frames passed, the last of them with number seq. */
+void pppfilter_passed(struct pppfilter *f, uint32_t seq, uint32_t delta);
+
+/*
  * After PPP_DROP_MPPE: when more than 2048 MPPE frames were lost together, the
  * kernel takes what follows for late, for ever, since its keys can go only
  * half way round the count at a time.  This writes a frame without content

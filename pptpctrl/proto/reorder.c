@@ -374,6 +374,26 @@ reorder_deadline(const struct reorder *r)
 	return r->deadline;
 }
 
+void
+reorder_passed(struct reorder *r, uint32_t n, uint64_t last_us)
+{
+	for (uint32_t i = 0; i < n && i < REORDER_SLOTS; i++)
+		slot_of(r, r->expected + i)->missed = false;
+	r->expected += n;
+	if (r->expected - r->highest - 1 < INT32_MAX)
+		r->highest = r->expected;
+	r->last_in = last_us;
+	if (r->runs_any)
+		forget_runs(r);
+}
+
+bool
+reorder_settled(const struct reorder *r)
+{
+	return r->started && r->held == 0 && !r->over && !r->jump &&
+	    r->skip == 0 && r->deadline == 0;
+}
+
 bool
 reorder_steal(struct reorder *r, uint32_t *ret_handle)
 {

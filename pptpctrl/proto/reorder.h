@@ -122,6 +122,14 @@ void reorder_expire(struct reorder *r, uint64_t now_us);
  * returned false. */
 uint64_t reorder_deadline(const struct reorder *r);
 
+/* The next n frames, the last at last_us, came in order and were passed on by
+ * somebody else.  Only while nothing is held. */
+void reorder_passed(struct reorder *r, uint32_t n, uint64_t last_us);
+
+/* Started, and nothing held, missing or unsure: expected is all there is to
+ * know. */
+bool reorder_settled(const struct reorder *r);
+
 /* Take any held frame, in no order, to free its buffer at the call's end;
  * false when none is left. */
 bool reorder_steal(struct reorder *r, uint32_t *ret_handle);

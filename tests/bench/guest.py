@@ -25,8 +25,8 @@ POOL = "192.168.1.1-250"
 SERVERS = {
     "plain": None,
     "kernel": {"datapath": "kernel"},
-    "relay": {"datapath": "relay"},
-    "relay-offload": {"datapath": "relay", "conf": "relay-offload auto\n"},
+    "relay": {"datapath": "relay", "conf": "relay-offload off\n"},
+    "relay-offload": {"datapath": "relay", "conf": "relay-offload on\n"},
     "tty": {"datapath": "tty"},
     "pptpd": {"pptpd": "distribution"},
 }

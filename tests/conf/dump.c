@@ -128,6 +128,9 @@ print_conf(const struct conf *c)
 	print_number("delegate", c->delegate, c->src_delegate);
 	print_text("datapath", conf_datapath_name(c->datapath),
 	    c->src_datapath);
+	if (c->src_offload != CONF_FROM_DEFAULT)
+		print_text("relay-offload", conf_offload_name(c->offload),
+	    c->src_offload);
 	printf("foreground %d\n", c->foreground);
 	print_number("connections", c->connections, c->src_connections);
 	print_pool("localip", c->local, c->n_local, c->src_local);

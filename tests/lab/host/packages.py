@@ -8,7 +8,7 @@ RECIPE_VERSION = 3
 MACHINE = """
 debootstrap gcc make libc6-dev pkg-config
 libsystemd-dev libssl-dev libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-dev
-dpkg-dev debhelper lintian
+dpkg-dev debhelper lintian clang libbpf-dev
 """.split()
 
 # Everything that a guest needs at run time. Into a tree, never onto the machine.

@@ -72,6 +72,7 @@ class Lab:
 
     def __init__(self, datapath=None, out=OUT, systemd=False):
         self.datapath, self.systemd = datapath, systemd
+        self.conf = ""          # for each server of ours, before its own
         self.out = out
         self.started = time.monotonic()
         self.servers, self.clients, self.captures, self.loads = [], [], [], []
@@ -106,6 +107,7 @@ class Lab:
         """A started Server; see Server for the arguments. Its data path is the scenario's."""
         if how.get("pptpd", "ours") == "ours":
             how.setdefault("datapath", self.datapath)
+            how["conf"] = self.conf + how.get("conf", "")
         server = Server(self, **how)
         self.servers.append(server)
         self.say(f"server ({server.pptpd}) in {server.ns}")

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The relay's fast path in the kernel.  One program on the interfaces by
+ * which clients come makes L2TP in UDP of a call's next GRE frame, one on our
+ * own device makes GRE of what the tunnel sends; the device also stands
+ * between the tunnel's socket and the relay's, which take frames that are
+ * not forwarded.  Whatever is not exactly what is expected stays untouched.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/offload.h"
+
+#define MPPE_PROTO	0x00fd
+#define MPPE_BITS	0x9000	/* RFC 3078 section 3: flushed, encrypted */
+#define MPPE_COUNT	0x0fff
+#define MPPE_MIN	3	/* count and a byte */
+#define DATA_MAX	1596	/* after the protocol: as pppfilter.c has it */
+
+#define GRE_KS		0x3001	/* key, sequence, version 1 */
+#define GRE_ACK		0x0080
+#define GRE_PPP		0x880b
+/* Late and duplicate: not further back, and not in a silence, in which the
+ * peer may begin its numbers anew. */
+#define LATE_MAX	64
+#define LATE_NS		1000000000ull
+
+#define IP_FRAGMENT	0x3fff
+#define TTL		64
+#define TTL_FORWARDED	255	/* inside our device: not from user space */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct offload_dev);
+} dev_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OFFLOAD_CALLS);
+	__type(key, __u32);
+	__type(value, struct offload_call);
+} call_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OFFLOAD_CALLS);
+	__type(key, __u32);
+	__type(value, struct offload_state);
+} state_map SEC(".maps");
+
+struct l2tp_data {			/* RFC 2661 section 3.1, no options */
+	__be16 flags, tunnel, session;
+};
+
+struct udp_header {
+	__be16 source, dest, len, check;
+};
+
+/* After the link header, in natural alignment. */
+struct gre_packet {
+	struct iphdr ip;
+	__be16 flags, proto, len, call;
+	__be32 seq;
+	union {
+		__be32 ack;	/* if there is one */
+		__u8 rest[12];	/* up to the MPPE count */
+	};
+};
+
+struct l2tp_packet {
+	struct iphdr ip;
+	struct udp_header udp;
+	struct l2tp_data l2tp;
+	__u8 ppp[6];
+};
+
+/* The packet's part after the link header, size bytes of it, or 0. */
+static __always_inline void *
+at_ip(struct __sk_buff *skb, __u32 size)
+{
+	void *p = (void *)(long)skb->data;
+
+	if (p + sizeof(struct ethhdr) + size > (void *)(long)skb->data_end)
+		return 0;
+	return p + sizeof(struct ethhdr);
+}
+
+static __always_inline void *
+pull_ip(struct __sk_buff *skb, __u32 size)
+{
+	void *p = at_ip(skb, size);
+
+	if (p || skb->len < sizeof(struct ethhdr) + size ||
+	    bpf_skb_pull_data(skb, sizeof(struct ethhdr) + size) < 0)
+		return p;
+	return at_ip(skb, size);
+}
+
+static __always_inline __u16
+fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)~sum;
+}
+
+static __always_inline __u16
+ip_sum(const struct iphdr *ip)
+{
+	const __u16 *w = (const __u16 *)ip;
+	__u32 sum = 0;
+
+	for (int i = 0; i < 10; i++)
+		sum += w[i];
+	return fold(sum);
+}
+
+static __always_inline void
+ip_header(struct iphdr *ip, __u8 tos, __u16 len, __u16 id, __u8 ttl,
+    __u8 protocol, __u32 src, __u32 dst)
+{
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = tos;
+	ip->tot_len = bpf_htons(len);
+	ip->id = bpf_htons(id);
+	ip->frag_off = 0;
+	ip->ttl = ttl;
+	ip->protocol = protocol;
+	ip->check = 0;
+	ip->saddr = src;
+	ip->daddr = dst;
+	ip->check = ip_sum(ip);
+}
+
+/* Is it a data frame as the call negotiated it?  p has 6 bytes.  *ret_head:
+ * bytes to the end of the protocol field. */
+static __always_inline bool
+is_data(const __u8 *p, __u16 protocol, int *ret_head, __u16 *ret_count)
+{
+	if (p[0] == 0xff && p[1] == 0x03) {
+		if (p[2] == 0 && p[3] == protocol) {
+			*ret_head = 4;
+			*ret_count = p[4] << 8 | p[5];
+			return true;
+		}
+		if (p[2] == protocol) {
+			*ret_head = 3;
+			*ret_count = p[3] << 8 | p[4];
+			return true;
+		}
+		return false;
+	}
+	if (p[0] == 0 && p[1] == protocol) {
+		*ret_head = 2;
+		*ret_count = p[2] << 8 | p[3];
+		return true;
+	}
+	if (p[0] == protocol) {
+		*ret_head = 1;
+		*ret_count = p[1] << 8 | p[2];
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Take the frame's number, if it is the next.  A frame that another CPU
+ * forwards must not overtake one that this CPU's queue still holds: so one
+ * CPU forwards until all of its have arrived.
+ */
+static __always_inline bool
+claim(struct offload_state *st, __u64 word, __u32 seq)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	if (OFFLOAD_CPU(word) != (cpu & 0xffff) &&
+	    (__u16)*(volatile __u32 *)&st->arrived != (__u16)seq)
+		return false;
+	return __sync_val_compare_and_swap(&st->word, word,
+	    OFFLOAD_WORD(seq + 1, cpu, word & ~0xffffffffffffull)) == word;
+}
+
+SEC("tc")
+int
+pptpctrl_in(struct __sk_buff *skb)
+{
+	struct gre_packet *h;
+	struct l2tp_packet *t;
+	struct ethhdr *eth;
+	struct offload_dev *dev;
+	struct offload_call *call;
+	struct offload_state *st;
+	__u32 zero = 0, id, seq, payload, ahead;
+	__u16 flags, count = 0;
+	__u64 word;
+	__u8 tos;
+	int head, gre_len;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present ||
+	    skb->pkt_type != PACKET_HOST || skb->gso_segs > 1)
+		return TC_ACT_UNSPEC;
+	h = pull_ip(skb, sizeof(*h));
+	if (!h)
+		return TC_ACT_UNSPEC;
+	if (h->ip.protocol != IPPROTO_GRE || *(__u8 *)&h->ip != 0x45 ||
+	    (h->ip.frag_off & bpf_htons(IP_FRAGMENT)))
+		return TC_ACT_UNSPEC;
+	flags = bpf_ntohs(h->flags);
+	if ((flags & ~GRE_ACK) != GRE_KS || h->proto != bpf_htons(GRE_PPP))
+		return TC_ACT_UNSPEC;
+	dev = bpf_map_lookup_elem(&dev_map, &zero);
+	id = bpf_ntohs(h->call);
+	call = bpf_map_lookup_elem(&call_map, &id);
+	st = bpf_map_lookup_elem(&state_map, &id);
+	if (!dev || !call || !st || dev->paused ||
+	    call->peer == 0 || call->peer != h->ip.saddr ||
+	    call->own != h->ip.daddr)
+		return TC_ACT_UNSPEC;
+	word = *(volatile __u64 *)&st->word;
+	if (!(word & OFFLOAD_FAST) || ip_sum(&h->ip) != 0)
+		return TC_ACT_UNSPEC;
+
+	seq = bpf_ntohl(h->seq);
+	payload = bpf_ntohs(h->len);
+	gre_len = flags & GRE_ACK ? 16 : 12;
+	if (payload == 0 ||
+	    bpf_ntohs(h->ip.tot_len) < 20 + gre_len + payload ||
+	    bpf_ntohs(h->ip.tot_len) > skb->len - sizeof(struct ethhdr))
+		return TC_ACT_UNSPEC;
+	ahead = seq - OFFLOAD_EXPECTED(word);
+	if (ahead != 0) {
+		if (-ahead > LATE_MAX || (word & OFFLOAD_LEARN) ||
+		    bpf_ktime_get_ns() - st->last_in > LATE_NS)
+			return TC_ACT_UNSPEC;
+		__sync_fetch_and_add(&st->late, 1);
+		return TC_ACT_SHOT;
+	}
+	if (!is_data(flags & GRE_ACK ? h->rest + 4 : h->rest, st->protocol,
+	    &head, &count))
+		return TC_ACT_UNSPEC;
+	if (payload < (__u32)head + MPPE_MIN ||
+	    payload > (__u32)head + DATA_MAX)
+		return TC_ACT_UNSPEC;
+	if (st->check_count && count !=
+	    (MPPE_BITS | ((seq + st->delta) & MPPE_COUNT)))
+		return TC_ACT_UNSPEC;
+
+	tos = h->ip.tos;
+	if (!claim(st, word, seq))
+		return TC_ACT_UNSPEC;
+	/* From here on the frame is ours, or lost. */
+	if (bpf_skb_adjust_room(skb, gre_len == 16 ? -2 : 2,
+	    BPF_ADJ_ROOM_NET, 0) < 0)
+		return TC_ACT_SHOT;
+	t = at_ip(skb, sizeof(*t));
+	if (!t)
+		return TC_ACT_SHOT;
+	eth = (void *)t - sizeof(*eth);
+	__builtin_memcpy(eth->h_dest, dev->mac, sizeof(dev->mac));
+	ip_header(&t->ip, tos, (__u16)(34 + payload), (__u16)seq,
+	    TTL_FORWARDED, IPPROTO_UDP, dev->far, dev->near);
+	t->udp.source = dev->relay_port;
+	t->udp.dest = dev->kernel_port;
+	t->udp.len = bpf_htons((__u16)(14 + payload));
+	t->udp.check = 0;
+	t->l2tp.flags = bpf_htons(2);
+	t->l2tp.tunnel = dev->tunnel;
+	t->l2tp.session = bpf_htons((__u16)id);
+	__sync_fetch_and_add(&st->rx_bytes, payload);
+	st->last_in = bpf_ktime_get_ns();
+	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
+}
+
+/* --- our device --------------------------------------------------------- */
+
+/* The two sockets have the same address, and talk to the same one that nobody
+ * has: what one sends comes back to the other.  No checksum changes. */
+static __always_inline int
+reflect(struct iphdr *ip, const struct offload_dev *dev)
+{
+	ip->saddr = dev->far;
+	ip->daddr = dev->near;
+	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
+}
+
+/* Is there a call that takes this frame of the tunnel?  Then *ret_state. */
+static __always_inline struct offload_call *
+call_out(struct __sk_buff *skb, const struct l2tp_packet *h, __u32 id,
+    struct offload_state **ret_state)
+{
+	struct offload_call *call = bpf_map_lookup_elem(&call_map, &id);
+	struct offload_state *st = bpf_map_lookup_elem(&state_map, &id);
+	__u16 count;
+	int head;
+
+	if (!call || !st || call->ifindex == 0 || !st->tx_on ||
+	    h->l2tp.flags != bpf_htons(2) ||
+	    skb->len - sizeof(struct ethhdr) + 2 > call->mtu ||
+	    !is_data(h->ppp, st->protocol, &head, &count))
+		return 0;
+	*ret_state = st;
+	return call;
+}
+
+SEC("tc")
+int
+pptpctrl_out(struct __sk_buff *skb)
+{
+	struct l2tp_packet *h;
+	struct offload_state *st = 0;
+	struct offload_call *call;
+	struct offload_dev *dev;
+	struct gre_packet *g;
+	__u32 zero = 0, payload, seq, ack, id, got;
+	bool with_ack;
+	__u8 tos;
+
+	dev = bpf_map_lookup_elem(&dev_map, &zero);
+	if (!dev || skb->protocol != bpf_htons(ETH_P_IP))
+		return TC_ACT_UNSPEC;
+	pull_ip(skb, sizeof(*h));
+	h = at_ip(skb, __builtin_offsetof(struct l2tp_packet, l2tp));
+	if (!h)
+		return TC_ACT_UNSPEC;
+	if (h->ip.saddr != dev->near || h->ip.daddr != dev->far)
+		return TC_ACT_UNSPEC;
+	/* From the relay, short, or a fragment: as if there were no call. */
+	if (*(__u8 *)&h->ip != 0x45 || h->ip.protocol != IPPROTO_UDP ||
+	    (h->ip.frag_off & bpf_htons(IP_FRAGMENT)) ||
+	    h->udp.source != dev->kernel_port || skb->gso_segs > 1 ||
+	    dev->paused ||
+	    (void *)(h + 1) > (void *)(long)skb->data_end)
+		return reflect(&h->ip, dev);
+	id = bpf_ntohs(h->l2tp.session);
+	call = call_out(skb, h, id, &st);
+	if (!call || !st)
+		return reflect(&h->ip, dev);
+
+	payload = bpf_ntohs(h->udp.len) - 14;
+	tos = h->ip.tos;
+	seq = __sync_fetch_and_add(&st->tx_next, 1);
+	got = OFFLOAD_EXPECTED(*(volatile __u64 *)&st->word) - 1;
+	ack = st->acked;
+	with_ack = (__s32)(got - ack) > 0;
+	if (with_ack)
+		st->acked = got;
+	if (bpf_skb_adjust_room(skb, with_ack ? 2 : -2, BPF_ADJ_ROOM_NET,
+	    0) < 0)
+		return TC_ACT_SHOT;
+	g = at_ip(skb, __builtin_offsetof(struct gre_packet, rest) + 4);
+	if (!g)
+		return TC_ACT_SHOT;
+	ip_header(&g->ip, tos, (__u16)((with_ack ? 36 : 32) + payload),
+	    (__u16)seq, TTL, IPPROTO_GRE, call->own, call->peer);
+	g->flags = bpf_htons(with_ack ? GRE_KS | GRE_ACK : GRE_KS);
+	g->proto = bpf_htons(GRE_PPP);
+	g->len = bpf_htons((__u16)payload);
+	g->call = call->peer_call;
+	g->seq = bpf_htonl(seq);
+	if (with_ack)
+		g->ack = bpf_htonl(got);
+	__sync_fetch_and_add(&st->tx_frames, 1);
+	__sync_fetch_and_add(&st->tx_bytes, payload);
+	return bpf_redirect_neigh(call->ifindex, 0, 0, 0);
+}
+
+/* What reaches the tunnel's socket: nothing queues from here on. */
+SEC("tc")
+int
+pptpctrl_arrived(struct __sk_buff *skb)
+{
+	struct l2tp_packet *h = at_ip(skb, __builtin_offsetof(struct l2tp_packet, ppp));
+	struct offload_state *st;
+	struct offload_dev *dev;
+	__u32 key = 0;
+
+	dev = bpf_map_lookup_elem(&dev_map, &key);
+	if (!dev || !h || skb->protocol != bpf_htons(ETH_P_IP) ||
+	    h->udp.dest != dev->kernel_port ||
+	    h->udp.source != dev->relay_port || h->ip.daddr != dev->near)
+		return TC_ACT_UNSPEC;
+	if (h->ip.ttl == TTL_FORWARDED) {
+		key = bpf_ntohs(h->l2tp.session);
+		st = bpf_map_lookup_elem(&state_map, &key);
+		if (st)
+			*(volatile __u32 *)&st->arrived =
+			    (__u16)(bpf_ntohs(h->ip.id) + 1);
+		return TC_ACT_UNSPEC;
+	}
+	st = bpf_map_lookup_elem(&state_map, &key);
+	if (st)
+		__sync_fetch_and_add(&st->arrived,
+		    skb->gso_segs > 1 ? skb->gso_segs : 1);
+	return TC_ACT_UNSPEC;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "priv/offload.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bpf/offload.h"
+#include "log.h"
+#include "priv/channel_open.h"
+#include "priv/rtnl.h"
+#include "priv/store.h"
+
+#define INSTANCES	8	/* servers in one network namespace */
+#define PORTS_MAX	64	/* interfaces by which clients come */
+#define DEVICE_MTU	9000u
+#define PRIORITY	0xbb00u	/* of our filters: after others' */
+#define HANDLE		1u
+#define NAME_IN		"pptpctrl_in"
+#define SETTLE_US	300000u	/* a burst of changes is looked at once */
+
+/* In the store. */
+enum kept { KEPT_NAME, KEPT_DEV, KEPT_CALL, KEPT_STATE };
+
+static const char *const map_name[] = {
+	[KEPT_DEV] = "dev_map",
+	[KEPT_CALL] = "call_map",
+	[KEPT_STATE] = "state_map",
+};
+
+/* The programs, as clang made them. */
+extern const uint8_t offload_object[], offload_object_end[];
+__asm__(".section .rodata\n"
+    ".balign 8\n"
+    ".globl offload_object, offload_object_end\n"
+    "offload_object: .incbin \"" OFFLOAD_OBJECT "\"\n"
+    "offload_object_end:\n"
+    ".previous\n");
+
+struct offload {
+	int instance;
+	int lock_fd;
+	struct bpf_object *obj;
+	int dev_fd, call_fd, state_fd;
+	int in_fd, out_fd, arrived_fd;
+	struct offload_dev dev;
+	int ifindex;
+	bool paused;		/* by the configuration */
+	bool ipsec;		/* policies: nothing may go past them */
+	unsigned n_ports;
+	int port[PORTS_MAX];
+	sd_event *loop;
+	sd_event_source *route_io, *ipsec_io, *timer;
+	bool settling;		/* the timer runs */
+	struct offload_call call[OFFLOAD_CALLS];
+};
+
+static void
+device_name(int instance, char name[IF_NAMESIZE])
+{
+	snprintf(name, IF_NAMESIZE, "pptpctl%d", instance);
+}
+
+/* --- filters ------------------------------------------------------------ */
+
+/* Our place on an interface.  libbpf wants zeros between fields, too. */
+static void
+place_of(struct bpf_tc_hook *hook, struct bpf_tc_opts *opts, int ifindex,
+    enum bpf_tc_attach_point point, int instance)
+{
+	memset(hook, 0, sizeof(*hook));
+	memset(opts, 0, sizeof(*opts));
+	hook->sz = sizeof(*hook);
+	hook->ifindex = ifindex;
+	hook->attach_point = point;
+	opts->sz = sizeof(*opts);
+	opts->handle = HANDLE;
+	opts->priority = PRIORITY + (unsigned)instance;
+}
+
+static int
+attach(const struct offload *o, int ifindex, enum bpf_tc_attach_point point,
+    int prog_fd)
+{
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts opts;
+	int r;
+
+	place_of(&hook, &opts, ifindex, point, o->instance);
+	opts.prog_fd = prog_fd;
+	opts.flags = BPF_TC_F_REPLACE;
+	r = bpf_tc_hook_create(&hook);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+/* Only what we made ourselves, now or in a run before. */
+static void
+detach(const struct offload *o, int ifindex)
+{
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts opts;
+
+	place_of(&hook, &opts, ifindex, BPF_TC_INGRESS, o->instance);
+	if (rtnl_has_filter(ifindex, (uint16_t)opts.priority, HANDLE,
+	    NAME_IN))
+		bpf_tc_detach(&hook, &opts);
+}
+
+static void
+detach_all(const struct offload *o)
+{
+	struct if_nameindex *list = if_nameindex();
+
+	for (struct if_nameindex *i = list; i && i->if_index; i++)
+		detach(o, (int)i->if_index);
+	if_freenameindex(list);
+}
+
+/* What a run that was killed left. */
+static void
+remove_stale(const struct offload *o)
+{
+	char name[IF_NAMESIZE];
+	int ifindex;
+
+	detach_all(o);
+	device_name(o->instance, name);
+	ifindex = (int)if_nametoindex(name);
+	if (ifindex > 0)
+		rtnl_delete(ifindex);
+}
+
+/* --- an interface by which clients come --------------------------------- */
+
+/* Its MTU, or 0 when it is none that the programs can work on. */
+static unsigned
+usable(int ifindex)
+{
+	struct ifreq ifr;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned mtu = 0;
+
+	memset(&ifr, 0, sizeof(ifr));
+	if (fd < 0)
+		return 0;
+	if (if_indextoname((unsigned)ifindex, ifr.ifr_name) &&
+	    ioctl(fd, SIOCGIFHWADDR, &ifr) == 0 &&
+	    ifr.ifr_hwaddr.sa_family == ARPHRD_ETHER &&
+	    ioctl(fd, SIOCGIFMTU, &ifr) == 0 && ifr.ifr_mtu > 0)
+		mtu = (unsigned)ifr.ifr_mtu;
+	close(fd);
+	return mtu;
+}
+
+static bool
+have_port(struct offload *o, int ifindex)
+{
+	char name[IF_NAMESIZE] = "?";
+	int r;
+
+	for (unsigned i = 0; i < o->n_ports; i++)
+		if (o->port[i] == ifindex)
+			return true;
+	if (o->n_ports == PORTS_MAX)
+		return false;
+	r = attach(o, ifindex, BPF_TC_INGRESS, o->in_fd);
+	if_indextoname((unsigned)ifindex, name);
+	if (r < 0) {
+		log_warn("MGR: relay-offload: no program on %s: %s; its "
+		    "calls are relayed in user space", name, strerror(-r));
+		return false;
+	}
+	log_debug("MGR: relay-offload: attached to %s", name);
+	o->port[o->n_ports++] = ifindex;
+	return true;
+}
+
+/* Where do frames for this call go? */
+static void
+find_way(struct offload *o, struct offload_call *c)
+{
+	struct in_addr peer = { c->peer }, own = { c->own };
+	unsigned mtu, route_mtu;
+	int ifindex;
+
+	c->ifindex = c->mtu = 0;
+	if (rtnl_route(peer, own, &ifindex, &route_mtu) < 0)
+		return;
+	mtu = usable(ifindex);
+	if (mtu == 0 || !have_port(o, ifindex))
+		return;
+	c->ifindex = (uint32_t)ifindex;
+	c->mtu = route_mtu > 0 && route_mtu < mtu ? route_mtu : mtu;
+}
+
+/* --- calls -------------------------------------------------------------- */
+
+static void
+store(struct offload *o, uint16_t id)
+{
+	uint32_t key = id;
+
+	bpf_map_update_elem(o->call_fd, &key, &o->call[id], BPF_ANY);
+}
+
+void
+offload_call(struct offload *o, uint16_t id, struct in_addr peer,
+    struct in_addr own, uint16_t peer_call)
+{
+	struct offload_state fresh = { 0 };
+	uint32_t key = id;
+
+	if (!o)
+		return;
+	o->call[id] = (struct offload_call){ .peer = peer.s_addr,
+	    .own = own.s_addr, .peer_call = htons(peer_call) };
+	find_way(o, &o->call[id]);
+	/* An old call's numbers must not be this one's. */
+	if (bpf_map_update_elem(o->state_fd, &key, &fresh, BPF_ANY) == 0)
+		store(o, id);
+}
+
+void
+offload_call_resume(struct offload *o, uint16_t id)
+{
+	uint32_t key = id;
+
+	if (!o || bpf_map_lookup_elem(o->call_fd, &key, &o->call[id]) < 0 ||
+	    o->call[id].peer == 0)
+		return;
+	find_way(o, &o->call[id]);
+	store(o, id);
+}
+
+void
+offload_call_end(struct offload *o, uint16_t id)
+{
+	if (!o)
+		return;
+	memset(&o->call[id], 0, sizeof(o->call[id]));
+	store(o, id);
+}
+
+/* --- what changes around us --------------------------------------------- */
+
+static void
+store_dev(struct offload *o)
+{
+	struct offload_dev dev = o->dev;
+	uint32_t key = 0;
+
+	bpf_map_update_elem(o->dev_fd, &key, &dev, BPF_ANY);
+}
+
+/* GRE that IPsec is to protect must go through it. */
+static void
+look_at_ipsec(struct offload *o)
+{
+	bool now = rtnl_has_ipsec();
+
+	if (now != o->ipsec)
+		log_notice("MGR: relay-offload %s: %s", now ? "off" : "on",
+		    now ? "there are IPsec policies, which the fast path "
+		    "would go past" : "the IPsec policies are gone");
+	o->ipsec = now;
+	o->dev.paused = now || o->paused;
+	store_dev(o);
+}
+
+static int
+on_settled(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct offload *o = arg;
+	unsigned kept = 0;
+
+	(void)src;
+	(void)usec;
+	o->settling = false;
+	look_at_ipsec(o);
+	/* An index is not used again soon; but a device that came back has
+	 * another one. */
+	for (unsigned i = 0; i < o->n_ports; i++)
+		if (usable(o->port[i]) > 0)
+			o->port[kept++] = o->port[i];
+	o->n_ports = kept;
+	for (unsigned id = 1; id < OFFLOAD_CALLS; id++) {
+		if (o->call[id].peer == 0)
+			continue;
+		find_way(o, &o->call[id]);
+		store(o, (uint16_t)id);
+	}
+	return 0;
+}
+
+static int
+on_change(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct offload *o = arg;
+	char buf[8192];
+
+	(void)src;
+	(void)revents;
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		;
+	/* Not put off by what comes meanwhile: that may never end. */
+	if (o->settling)
+		return 0;
+	sd_event_source_disable_unref(o->timer);
+	o->timer = NULL;
+	o->settling = sd_event_add_time_relative(o->loop, &o->timer,
+	    CLOCK_MONOTONIC, SETTLE_US, 1000, on_settled, o) >= 0;
+	return 0;
+}
+
+static int
+watch(struct offload *o, bool ipsec, sd_event_source **ret_io)
+{
+	int fd = rtnl_monitor(ipsec), r;
+
+	if (fd < 0)
+		return -errno;
+	r = sd_event_add_io(o->loop, ret_io, fd, EPOLLIN, on_change, o);
+	if (r < 0)
+		close(fd);
+	else
+		sd_event_source_set_io_fd_own(*ret_io, 1);
+	return r;
+}
+
+int
+offload_watch(struct offload *o, sd_event *loop)
+{
+	int r;
+
+	if (!o)
+		return 0;
+	o->loop = loop;
+	/* A kernel without IPsec has no policies to watch. */
+	(void)watch(o, true, &o->ipsec_io);
+	r = watch(o, false, &o->route_io);
+	look_at_ipsec(o);
+	return r;
+}
+
+/* --- start and end ------------------------------------------------------ */
+
+#define LOCK_NAME	"pptpctrl/offload/%d"
+
+/* The name that was ours before we were started again. */
+static bool
+kept_instance(struct offload *o)
+{
+	struct sockaddr_un sun = { 0 };
+	socklen_t len = sizeof(sun) - 1;
+	int fd = store_take(STORE_OFFLOAD, KEPT_NAME);
+
+	if (fd < 0)
+		return false;
+	if (getsockname(fd, (struct sockaddr *)&sun, &len) == 0 &&
+	    sscanf(sun.sun_path + 1, LOCK_NAME, &o->instance) == 1 &&
+	    o->instance >= 0 && o->instance < INSTANCES) {
+		o->lock_fd = fd;
+		return true;
+	}
+	store_remove(STORE_OFFLOAD, KEPT_NAME);
+	close(fd);
+	return false;
+}
+
+/* Which of the possible servers here are we?  The name in the network
+ * namespace is ours while the socket lives. */
+static int
+take_instance(struct offload *o)
+{
+	if (kept_instance(o))
+		return 0;
+	for (int i = 0; i < INSTANCES; i++) {
+		struct sockaddr_un sun = { .sun_family = AF_UNIX };
+		int n = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1,
+		    LOCK_NAME, i);
+
+		o->lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (o->lock_fd < 0)
+			return -1;
+		if (bind(o->lock_fd, (struct sockaddr *)&sun,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+		    (size_t)n)) == 0) {
+			o->instance = i;
+			return 0;
+		}
+		close(o->lock_fd);
+		o->lock_fd = -1;
+	}
+	errno = EADDRINUSE;
+	return -1;
+}
+
+/* Maps that were kept go into the programs, or are of no use any more. */
+static int
+reuse_maps(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
+{
+	for (unsigned i = KEPT_DEV; i <= KEPT_STATE; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(o->obj,
+		    map_name[i]);
+		int fd = store_take(STORE_OFFLOAD, i);
+		int r = fd >= 0 && resume ? bpf_map__reuse_fd(map, fd) : 0;
+
+		if (fd >= 0) {
+			store_remove(STORE_OFFLOAD, i);
+			close(fd);
+		}
+		if (resume && (fd < 0 || r < 0)) {
+			snprintf(why, OFFLOAD_WHY_MAX, "its maps were not "
+			    "kept");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+map_fd(const struct offload *o, enum kept which)
+{
+	int fd = bpf_object__find_map_fd_by_name(o->obj, map_name[which]);
+
+	store_put(STORE_OFFLOAD, which, fd);
+	return fd;
+}
+
+static int
+prog_fd(const struct offload *o, const char *name)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(o->obj,
+	    name));
+}
+
+static int
+load(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
+{
+	struct bpf_object_open_opts opts;
+	struct bpf_program *p;
+	int r;
+
+	libbpf_set_print(NULL);
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.object_name = "pptpctrl";
+	o->obj = bpf_object__open_mem(offload_object,
+	    (size_t)(offload_object_end - offload_object), &opts);
+	if (!o->obj) {
+		snprintf(why, OFFLOAD_WHY_MAX, "libbpf does not read the "
+		    "programs: %s", strerror(errno));
+		return -1;
+	}
+	if (reuse_maps(o, resume, why) < 0)
+		return -1;
+	bpf_object__for_each_program(p, o->obj)
+		bpf_program__set_type(p, BPF_PROG_TYPE_SCHED_CLS);
+	r = bpf_object__load(o->obj);
+	if (r < 0) {
+		snprintf(why, OFFLOAD_WHY_MAX, "the kernel does not take the "
+		    "BPF programs: %s (it needs Linux 5.12 or later with "
+		    "CONFIG_BPF_SYSCALL, and CAP_BPF, CAP_PERFMON and "
+		    "CAP_NET_ADMIN)",
+		    strerror(-r));
+		return -1;
+	}
+	o->dev_fd = map_fd(o, KEPT_DEV);
+	o->call_fd = map_fd(o, KEPT_CALL);
+	o->state_fd = map_fd(o, KEPT_STATE);
+	o->in_fd = prog_fd(o, NAME_IN);
+	o->out_fd = prog_fd(o, "pptpctrl_out");
+	o->arrived_fd = prog_fd(o, "pptpctrl_arrived");
+	return 0;
+}
+
+/* Two neighbours of the link-local range, which nobody routes (RFC 3927
+ * section 2.1); not of 169.254.169, where clouds have their services. */
+static int
+choose_addresses(struct in_addr *ret_near, struct in_addr *ret_far)
+{
+	uint16_t host;
+
+	do
+		if (getrandom(&host, sizeof(host), 0) != sizeof(host))
+			return -1;
+	while (host < 0x100 || host >= 0xff00 || host >> 8 == 169);
+	ret_near->s_addr = htonl(0xa9fe0000u | (host & 0xfffeu));
+	ret_far->s_addr = htonl(0xa9fe0000u | host | 1u);
+	return 0;
+}
+
+static int
+attach_device(struct offload *o, const char *name, char why[OFFLOAD_WHY_MAX])
+{
+	int r = attach(o, o->ifindex, BPF_TC_EGRESS, o->out_fd);
+
+	if (r == 0)
+		r = attach(o, o->ifindex, BPF_TC_INGRESS, o->arrived_fd);
+	if (r == 0)
+		return 0;
+	snprintf(why, OFFLOAD_WHY_MAX, "no program on %s: %s (the kernel "
+	    "needs modules sch_ingress and cls_bpf)", name, strerror(-r));
+	return -1;
+}
+
+static int
+make_device(struct offload *o, struct tunnel *t, char why[OFFLOAD_WHY_MAX])
+{
+	char name[IF_NAMESIZE];
+	struct ifreq ifr;
+
+	device_name(o->instance, name);
+	if (choose_addresses(&t->near, &t->far) == 0)
+		o->ifindex = rtnl_dummy(name, DEVICE_MTU, t->near, t->far);
+	if (o->ifindex <= 0) {
+		snprintf(why, OFFLOAD_WHY_MAX, "device %s: %s (the kernel "
+		    "needs module dummy)", name, strerror(errno));
+		return -1;
+	}
+	memset(&ifr, 0, sizeof(ifr));
+	memcpy(ifr.ifr_name, name, sizeof(name));
+	if (ioctl(o->lock_fd, SIOCGIFHWADDR, &ifr) < 0) {
+		snprintf(why, OFFLOAD_WHY_MAX, "device %s: %s", name,
+		    strerror(errno));
+		return -1;
+	}
+	memcpy(o->dev.mac, ifr.ifr_hwaddr.sa_data, sizeof(o->dev.mac));
+	o->dev.ifindex = (uint32_t)o->ifindex;
+	o->dev.near = t->near.s_addr;
+	o->dev.far = t->far.s_addr;
+	store_dev(o);
+	return attach_device(o, name, why);
+}
+
+/* The device and all that the maps say of it are there. */
+static int
+resume_device(struct offload *o, const struct tunnel *t,
+    char why[OFFLOAD_WHY_MAX])
+{
+	char name[IF_NAMESIZE];
+	uint32_t key = 0;
+
+	device_name(o->instance, name);
+	if (bpf_map_lookup_elem(o->dev_fd, &key, &o->dev) < 0 ||
+	    o->dev.near != t->near.s_addr ||
+	    o->dev.ifindex != if_nametoindex(name)) {
+		snprintf(why, OFFLOAD_WHY_MAX, "its device %s is gone", name);
+		return -1;
+	}
+	o->ifindex = (int)o->dev.ifindex;
+	return attach_device(o, name, why);
+}
+
+struct offload *
+offload_open(struct tunnel *t, bool paused, char why[OFFLOAD_WHY_MAX])
+{
+	struct offload *o = calloc(1, sizeof(*o));
+	bool resume = t->kernel_fd >= 0;
+
+	if (!o) {
+		snprintf(why, OFFLOAD_WHY_MAX, "out of memory");
+		return NULL;
+	}
+	o->lock_fd = -1;
+	o->paused = paused;
+	if (take_instance(o) < 0) {
+		snprintf(why, OFFLOAD_WHY_MAX, "no place among %d servers: %s",
+		    INSTANCES, strerror(errno));
+		offload_close(o);
+		return NULL;
+	}
+	store_put(STORE_OFFLOAD, KEPT_NAME, o->lock_fd);
+	if (!resume)
+		remove_stale(o);
+	if (load(o, resume, why) == 0 && (resume ?
+	    resume_device(o, t, why) : make_device(o, t, why)) == 0)
+		return o;
+	offload_close(o);
+	t->near.s_addr = t->far.s_addr = 0;
+	return NULL;
+}
+
+void
+offload_close(struct offload *o)
+{
+	if (!o)
+		return;
+	sd_event_source_disable_unref(o->route_io);
+	sd_event_source_disable_unref(o->ipsec_io);
+	sd_event_source_disable_unref(o->timer);
+	if (o->lock_fd >= 0)
+		remove_stale(o);
+	for (unsigned i = KEPT_NAME; i <= KEPT_STATE; i++)
+		store_remove(STORE_OFFLOAD, i);
+	bpf_object__close(o->obj);
+	if (o->lock_fd >= 0)
+		close(o->lock_fd);
+	free(o);
+}
+
+static uint16_t
+port_of(int fd)
+{
+	struct sockaddr_in sin = { 0 };
+	socklen_t len = sizeof(sin);
+
+	getsockname(fd, (struct sockaddr *)&sin, &len);
+	return sin.sin_port;
+}
+
+void
+offload_tunnel(struct offload *o, const struct tunnel *t)
+{
+	if (!o)
+		return;
+	o->dev.kernel_port = port_of(t->kernel_fd);
+	o->dev.relay_port = port_of(t->relay_fd);
+	o->dev.tunnel = htons((uint16_t)t->id);
+	store_dev(o);
+}
+
+int
+offload_state_fd(const struct offload *o)
+{
+	return o ? o->state_fd : -1;
+}
