@@ -30,6 +30,7 @@
 #include "priv/pppd.h"
 #include "priv/probe.h"
 #include "priv/proc.h"
+#include "priv/scope.h"
 #include "priv/shim.h"
 #include "priv/store.h"
 #include "priv/vrf.h"
@@ -402,6 +403,8 @@ from_shim(struct lcall *c, struct rep *rep)
 		c->pppd_start = proc_start(rep->pid);
 		save_call(c);
 		log_pppd(c);
+		scope_move(c->la->scopes, c->id, c->peer, c->shim_pid,
+		    c->pppd_pid);
 		rep->call = c->id;
 		rep->pid = c->shim_pid;
 		reply(c->la, rep);
@@ -1228,6 +1231,8 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	signal(SIGPIPE, SIG_IGN);
 	la->pool = pool_new(l->conf, address_busy);
 	r = sd_event_new(&la->loop);
+	if (r >= 0)
+		la->scopes = scopes_new(la->loop);
 	if (!la->pool || r < 0 || inherit_calls(la) < 0)
 		log_fatal("MGR: cannot start: %s", strerror(r < 0 ? -r :
 		    errno));

@@ -92,6 +92,7 @@ struct launcher {
 	sd_event_source *worker_timer;
 	sd_event_source *tunnel_io;
 	sd_event_source *status_timer, *ping_timer;
+	struct scopes *scopes;
 	unsigned ping_ms;
 	pid_t pinged;		/* a worker that owes an answer; 0 */
 	bool draining;

@@ -52,6 +52,10 @@ def journal_fields(lab):
     lines = journal(f"_PID={pppd}", "SYSLOG_IDENTIFIER=pppd")
     lab.expect(any(line["MESSAGE"].startswith(f"Connect: {iface} ") for line in lines),
                f"of pppd {pppd}: {[line['MESSAGE'] for line in lines]}")
+    # And systemd's own word for all that belongs to the call.
+    lines = journal(f"_SYSTEMD_UNIT=pptpd-call-{number}.scope", "SYSLOG_IDENTIFIER=pppd")
+    lab.expect(any(line["MESSAGE"].startswith("remote IP address") for line in lines),
+               f"of its scope: {[line['MESSAGE'] for line in lines]}")
     mark = lab.syslog.mark()
     wrong = lab.client(call.ns, password="wrong")
     failed = lab.syslog.wait(r"auth failed ", 60, mark)
