@@ -8,9 +8,9 @@ from . import build, sources
 from .common import CACHE, OUT, REPO, locked, say, tree, unshare
 from .prepare import APT_ENVIRONMENT, remove, run_quietly
 
-# What a site with PoPToP has, with all it depends on. Where a guest has their files already,
+# What a site with PoPToP has, with all that it and ours depend on. Where a guest has their files already,
 # unpacked or installed, scenarios tell its dpkg so.
-THEIRS = ["pptpd", "bcrelay", "ppp", "systemd"]
+THEIRS = ["pptpd", "bcrelay", "ppp", "systemd", "libbpf1"]
 
 WHERE = "usr/lib/lab/debs"      # in the guest; two folders, theirs and ours
 
