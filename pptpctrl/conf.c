@@ -423,9 +423,8 @@ load_file(struct conf *conf, conf_report_fn report, void *arg)
 	fd = open(conf->file, O_RDONLY | O_CLOEXEC);
 	conf->file_missing = fd < 0 && errno == ENOENT && !given;
 	if (conf->file_missing) {
-		conf_say(&ctx, CONF_NOTICE,
-		    "there is no such file: defaults are "
-		    "used");
+		conf_say(&ctx, CONF_WARNING, "there is no such file: PoPToP's "
+		    "defaults are used; make one with localip and remoteip");
 		return conf_parse(conf, conf->file, "", 0, report, arg);
 	}
 	if (fd < 0)

@@ -121,10 +121,13 @@ print_conf(const struct conf *conf)
 	printf("stimeout %u\npidfile %s\n", conf->stimeout, conf->pidfile);
 	if (conf->src_speed != CONF_FROM_DEFAULT)
 		printf("speed %s\n", conf->speed);
-	printf("%s%s%s\n", conf->debug ? "debug\n" : "",
+	if (conf->vrf)
+		printf("vrf %s\n", conf->vrf);
+	printf("%s%s%s", conf->debug ? "debug\n" : "",
 	    conf->noipparam ? "noipparam\n" : "",
 	    conf->logwtmp ? "logwtmp\n" : "");
 	print_limits(conf);
+	printf("\n");
 }
 
 /* --- the machine -------------------------------------------------------- */

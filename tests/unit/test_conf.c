@@ -439,8 +439,7 @@ a_missing_default_file_is_not(void **state)
 	assert_true(conf_load(&c, see, &seen));
 	assert_true(c.file_missing);
 	assert_string_equal(c.file, CONF_DEFAULT_FILE);
-	assert_int_equal(seen.n[CONF_NOTICE], 1);
-	assert_int_equal(seen.n[CONF_WARNING], 2);	/* both pools */
+	assert_int_equal(seen.n[CONF_WARNING], 3);	/* and both pools */
 	assert_int_equal(c.connections, 100);
 	conf_free(&c);
 }

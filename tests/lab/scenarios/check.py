@@ -160,3 +160,47 @@ def firewall_and_forwarding(lab):
         write(nft, "")
     check(lab, WARNED, r"^WARNING .*seems to drop GRE.*nft: ip protocol gre drop",
           mounts=hide(nft, "/tmp/nft"))
+
+@scenario(group="check", needs_build=True)
+def files_of_any_kind(lab):
+    """Empty, binary, of 1 MB, a directory, gone, unreadable: said by check and by the server."""
+    forward("1")
+    path = "/etc/pptpd.conf"
+    megabyte = "# nothing\n" * (1 << 17)
+
+    def a_directory():
+        os.unlink(path)
+        os.mkdir(path)
+
+    def a_loop():
+        os.rmdir(path)
+        os.symlink(path, path)
+    default = [r"no localip: PoPToP's default", r"no remoteip: PoPToP's default"]
+    with open("/bin/true", "rb") as handle:
+        program = handle.read()
+    binary = [r"a NUL byte: the line ends there", r"more findings are not shown"]
+    for what, make, expected in (
+            ("empty", lambda: write(path, ""), default),
+            ("binary", lambda: open(path, "wb").write(program), binary),
+            ("1 MB", lambda: write(path, megabyte[:1 << 20]), default)):
+        check(lab, WARNED, *expected, edit=make)
+        server = lab.server(start=False)
+        server.write_files = make
+        server.start()
+        lab.expect(server.stop() == 0, f"{what}: status")
+    for what, make, regex in (
+            ("more than 1 MB", lambda: write(path, megabyte), r"larger than 1048576 bytes"),
+            ("a directory", a_directory, r"cannot be read: Is a directory"),
+            ("a loop", a_loop, r"Config file not found! .*Too many levels")):
+        server = lab.server(start=False)
+        server.write_files = make
+        server.start(wait=False)
+        lab.expect(server.process.wait(60) == 1, f"{what}: status")
+        server.wait_log(regex, start=server.mark)
+        found = run("srv", "pptpctrl", "check", "-c", path, check=False)
+        lab.expect(found.returncode == REFUSED and re.search(regex, found.stdout), found.stdout)
+    os.unlink(path)
+    check(lab, REFUSED, r"^ERROR +pppd refuses its options", options=program.decode("latin-1"))
+    os.mkdir("/etc/hosts.allow")
+    check(lab, REFUSED, r"^ERROR +/etc/hosts\.allow: cannot be read")
+    lab.expect_clean()

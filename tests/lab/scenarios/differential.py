@@ -334,7 +334,7 @@ F --delegate; F -i; F --noipparam; F --noip; F -s 9600; F --speed=57600; F --sp 
 F -o /etc/ppp/options; F --option /nonexistent; F -e /nonexistent; F --ppp /etc/passwd;
 F -l 198.18.0.1; F -l 192.0.2.1; F -t 5; F --stimeout 3; F -w; F --logwtmp;
 F words that are none; F -- -i; -v; --version; -h; --help; --nonsense; -Z; -c /nonexistent; -f -c;
-F -C 0; F -C abc; F -diw; F --fg=x; F -p /run/diff.pid; F --pidfile /nonexistent/x
+F -C 0; F -C abc; F -diw; F --fg=x; F -p /run/diff.pid; F --pidfile /tmp/none/x
 """
 
 
