@@ -128,7 +128,8 @@ def perform(scenario, where, answer):
 def wait_for(child, answer, scenario, where):
     """The verdict of a child process, or that it took too long or died."""
     pidfd = os.pidfd_open(child)
-    ready, _, _ = select.select([pidfd], [], [], scenario.timeout)
+    timeout = scenario.timeout * processes.SLOWER
+    ready, _, _ = select.select([pidfd], [], [], timeout)
     os.close(pidfd)
     if not ready:
         os.kill(child, signal.SIGUSR1)      # hang.txt: where each thread is
@@ -136,7 +137,7 @@ def wait_for(child, answer, scenario, where):
         snapshot_of_world(child, where)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return {"verdict": "failed", "reason": f"not done after {scenario.timeout} s, see hang.txt"}
+        return {"verdict": "failed", "reason": f"not done after {timeout} s, see hang.txt"}
     _, status = os.waitpid(child, 0)
     text = os.read(answer, 1 << 20)
     if text:
@@ -217,7 +218,7 @@ def run_scenarios(names, events, repeat):
     for name in names:
         for _ in range(repeat):
             scenario = lab.registry[name]
-            events.send("start", name=name, timeout=scenario.timeout)
+            events.send("start", name=name, timeout=scenario.timeout * processes.SLOWER)
             begun = time.monotonic()
             verdict = run_one(scenario, kmsg)
             events.send("end", name=name, seconds=round(time.monotonic() - begun, 2), **verdict)

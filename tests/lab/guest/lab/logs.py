@@ -11,6 +11,7 @@ import threading
 import time
 
 from .errors import LabError
+from .processes import SLOWER
 
 SO_RCVBUFFORCE = 33     # Python has no name for it
 
@@ -59,6 +60,7 @@ class Log:
     def wait(self, regex, timeout=30, start=0, count=1, keep=None):
         """The count-th matching line, from line number `start` on (see mark())."""
         pattern, seen, at = re.compile(regex), 0, start
+        timeout *= SLOWER
         deadline = time.monotonic() + timeout
         with self.changed:
             while True:

@@ -6,6 +6,9 @@ import time
 
 from .errors import LabError
 
+# Watchdogs are so many times as generous: the guest's processor is an emulated one.
+SLOWER = int(os.environ.get("LAB_SLOWER", "1"))
+
 
 def pids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -98,11 +101,11 @@ def listens(pid, port, table="tcp"):
 
 def poll(condition, what, timeout=30, every=0.02):
     """For what the kernel tells nobody: asks until it is so, fails by a generous watchdog."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * SLOWER
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError(f"{timeout} s passed before: {what}")
+            raise LabError(f"{timeout * SLOWER} s passed before: {what}")
         time.sleep(every)
