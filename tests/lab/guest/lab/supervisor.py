@@ -23,11 +23,11 @@ class Supervised(Server):
     def __init__(self, lab, **how):
         super().__init__(lab, **how)
         self.held, self.lock = {}, threading.Lock()
-        self.path = f"/run/lab-notify-{self.ns}"
+        self.notify_path = f"/run/lab-notify-{self.ns}"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
-        self.socket.bind(self.path)
+            os.unlink(self.notify_path)
+        self.socket.bind(self.notify_path)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
@@ -66,7 +66,7 @@ class Supervised(Server):
     def start(self, wait=True):
         self.write_files()
         self.mark = self.lab.syslog.mark()
-        environment = dict(os.environ, NOTIFY_SOCKET=self.path)
+        environment = dict(os.environ, NOTIFY_SOCKET=self.notify_path)
         if self.held:
             environment["PPTPCTRL_FDS"] = ":".join(f"{fd}={name}"
                                                    for name, fd in self.held.items())
