@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "priv/launcher.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "priv/shim.h"
 
 #define KILL_MS		5000	/* after SIGTERM */
 #define EXIT_STATUS(n)	((n) << 8)	/* as waitpid gives it */
@@ -23,23 +22,15 @@ signal_pppd(struct lcall *c, int sig)
 static bool
 read_events(struct lcall *c)
 {
-	for (;;) {
-		struct rep rep = { .op = REP_EVENT };
-		struct ev ev;
-		ssize_t n = recv(c->event, &ev, sizeof(ev), MSG_DONTWAIT);
+	struct rep rep = { .op = REP_EVENT };
+	int r;
 
-		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return true;
-		if (n <= 0)
-			return false;
-		if (!ev_check(&ev, (size_t)n, &rep.ev))
-			continue;
-		if (ev.type == EV_EXIT)
-			c->exit_value = ev.value;
+	while ((r = shim_next_event(c->event, &rep.ev)) > 0) {
+		if (rep.ev.type == EV_EXIT)
+			c->exit_value = rep.ev.value;
 		on_event(c, &rep);
 	}
+	return r < 0;
 }
 
 static int

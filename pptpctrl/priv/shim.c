@@ -157,28 +157,38 @@ remember(struct shim *s, const struct ev *ev)
 	}
 }
 
-/* Everything the plugin has said so far; false at its end. */
-static bool
-from_plugin(struct shim *s)
+int
+shim_next_event(int fd, struct ev *ret)
 {
 	for (;;) {
-		struct rep rep = { .op = REP_EVENT };
 		struct ev ev;
-		ssize_t n = recv(s->event, &ev, sizeof(ev), MSG_DONTWAIT);
+		ssize_t n = recv(fd, &ev, sizeof(ev), MSG_DONTWAIT);
 
 		/* ECONNRESET: pppd ended without reading an answer; what it
 		 * said before is still to come. */
 		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			return true;
+			return -1;
 		if (n <= 0)
-			return false;
-		if (!ev_check(&ev, (size_t)n, &rep.ev))
-			continue;
+			return 0;
+		if (ev_check(&ev, (size_t)n, ret))
+			return 1;
+	}
+}
+
+/* Everything the plugin has said so far; false at its end. */
+static bool
+from_plugin(struct shim *s)
+{
+	struct rep rep = { .op = REP_EVENT };
+	int r;
+
+	while ((r = shim_next_event(s->event, &rep.ev)) > 0) {
 		remember(s, &rep.ev);
 		tell(s, &rep);
 	}
+	return r < 0;
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "plugin/event.h"
 #include "priv/pppd.h"
 
 /* Launcher to per-call parent. */
@@ -47,6 +48,10 @@ struct shim_args {
 	struct in_addr client;
 	uint16_t peer_call, own_call;
 };
+
+/* The next whole record of the plugin on its socket: 1 with *ret, 0 at its
+ * end, -1 when there is none now. */
+int shim_next_event(int fd, struct ev *ret);
 
 /* Fork it.  The caller closes its copies of channel and control.  The pid,
  * or -1 with errno. */
