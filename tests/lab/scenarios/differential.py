@@ -391,10 +391,20 @@ def words(packet):
     return f"{name}({', '.join(told)}; {packet[10:12].hex()})"
 
 
-def talk(control, messages):
+def is_unread(pid, port):
+    """Do bytes of a client wait at the server's end of its connection?"""
+    for line in processes.read(pid, "net/tcp").splitlines()[1:]:
+        columns = line.split()
+        if int(columns[1].rsplit(":", 1)[1], 16) == 1723 and \
+                int(columns[2].rsplit(":", 1)[1], 16) == port:
+            return int(columns[4].split(":")[1], 16) > 0
+    return False
+
+
+def talk(side, control, messages):
     """All answers, and whether the connection is open at the end. A call is answered before
     anything else is said: ours asks another process first."""
-    found = []
+    found, port = [], control.port
 
     def hear(until):
         while True:
@@ -405,6 +415,8 @@ def talk(control, messages):
     try:
         for one in messages:
             control.send(one)
+            if len(one) < 12:   # the rest comes when this was seen
+                poll(lambda: not is_unread(side.pid, port), "the server has looked at it", 60)
             if len(one) >= 168 and kind(one[-168:]) == OCRQ:
                 found.append(words(hear(lambda packet: kind(packet) == OCRP)))
         control.send(echorq(MARKER))
@@ -467,7 +479,7 @@ def conversation(lab):
         lab.expect(side.serves(), f"{name} does not start")
         for what, messages in CONVERSATIONS.items():
             side.mark = lab.syslog.mark()
-            said, end = talk(side.connect(), messages)
+            said, end = talk(side, side.connect(), messages)
             side.hang_up()
             side.settle()
             found[what][name] = {"answers": " ".join(said), "end": end,
