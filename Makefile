@@ -6,6 +6,7 @@
 #	make demo		show the main job in the lab
 #	make check		all tests
 #	make soak		long scenarios of the lab (hours)
+#	make many-calls		1,000 calls and a cut link, in one guest
 #	make bench [QUICK=1]	measure speed in the lab: tests/bench/README.md
 #	make offload-check	the fast path under QEMU
 #	make unit | lint | fuzz FUZZ_TIME=seconds | coverage | mutants
@@ -72,7 +73,7 @@ SRC	= $(wildcard pptpctrl/*.c) $(PROTO) $(wildcard pptpctrl/net/*.c) \
 OBJ	= $(SRC:%.c=$(B)/%.o)
 
 .PHONY: all install uninstall clean unit check demo lint fuzz bench soak \
-	coverage mutants
+	coverage mutants many-calls
 all: $(B)/pptpctrl.bin $(B)/pptpctrl.so
 
 $(B)/pptpctrl.bin: $(OBJ)
@@ -217,6 +218,10 @@ wire-results:
 
 demo:
 	$(Q)tests/demo
+
+# 1,000 calls in one guest, which needs more memory than the others.
+many-calls:
+	$(Q)LAB_MEMORY=3072M tests/lab/lab run load/thousand-calls
 
 # Speed, in guests of the lab.  QUICK=1: some minutes; BENCH="--backend uml".
 bench:

@@ -15,6 +15,7 @@
 #define GRE_ACK		0x0080u
 #define ACK_EVERY	16u
 #define END_US		5000000u
+#define CONNECT_US	10000000u	/* before another attempt, with -a */
 
 static void
 over(struct call *c, const char *failure)
@@ -339,6 +340,11 @@ call_tick(struct call *c)
 		return;
 	if (now >= c->deadline && (c->state != CALL_UP || c->ppp.down)) {
 		over(c, c->ppp.reason ? c->ppp.reason : "timed out");
+		return;
+	}
+	if (c->state == CALL_CONNECTING && c->load->o->again &&
+	    now - c->at[STAGE_SYN] >= CONNECT_US) {
+		over(c, "cannot connect");
 		return;
 	}
 	if (c->state == CALL_PPP)

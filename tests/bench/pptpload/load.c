@@ -254,12 +254,34 @@ proving(struct load *l, uint64_t since)
 	    (double)(l->now - since) < l->o->patience * 1e6;
 }
 
+/* With -a: tell when all are up again. */
+static void
+look_at_again(struct load *l)
+{
+	bool all = l->up == l->o->calls;
+
+	start_again(l);
+	if (l->lost_at == 0 && !all) {
+		l->lost_at = l->now;
+		l->none_told = false;
+		printf("{\"event\":\"lost\",\"up\":%u}\n", l->up);
+	} else if (l->up == 0 && !l->none_told) {
+		l->none_told = true;
+		printf("{\"event\":\"none\"}\n");
+	} else if (l->lost_at != 0 && all) {
+		printf("{\"event\":\"again\",\"up\":%u,\"ms\":%.1f}\n",
+		    l->up, (double)(l->now - l->lost_at) / 1e3);
+		l->lost_at = 0;
+	}
+	fflush(stdout);
+}
+
 static bool
 working(struct load *l, uint64_t since)
 {
 	traffic_run(l, since);
 	if (l->o->again)
-		start_again(l);
+		look_at_again(l);
 	return !stopped &&
 	    (double)(l->now - since) < l->o->seconds * 1e6;
 }

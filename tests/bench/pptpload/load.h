@@ -24,6 +24,8 @@ struct load {
 	uint16_t first_id;
 	struct call *by_id[UINT16_MAX + 1];
 	unsigned started, up, over, broken;
+	uint64_t lost_at;	/* when the first of all was lost; 0: none is */
+	bool none_told;		/* that none is up since then */
 	bool working;		/* traffic may be sent */
 	struct hist stage[STAGES], rtt;
 	uint64_t foreign;	/* GRE that is no call's of ours */

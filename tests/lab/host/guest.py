@@ -12,7 +12,7 @@ import time
 
 from .common import CACHE, LAB, LabError, OUT, REPO, extra, extras, tree, unshare
 
-MEMORY = "1536M"
+MEMORY = os.environ.get("LAB_MEMORY", "1536M")
 KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro quiet loglevel=4 "
                "con=null con1=null ssl=null uml_dir=/dev/shm/")
 

@@ -1,18 +1,21 @@
 """Many calls of the load generator, a client that shares no source with the server."""
 
-from lab import poll, scenario
+import os
 
-CALLS = 50
+from lab import Skip, poll, processes, scenario
+
+CALLS, MANY = 50, 1000
+MANY_NEED = 2 << 30     # bytes of memory
 
 
 def serve(lab, **how):
     return lab.server(remote_ip="192.168.1.1-250", conf="connections 250\n", **how)
 
 
-def end(lab, server):
+def end(lab, server, timeout=120):
     """Nothing is left of so many calls."""
-    poll(lambda: server.calls() == [], "no call is listed", 120)
-    lab.expect_clean(120)
+    poll(lambda: server.calls() == [], "no call is listed", timeout)
+    lab.expect_clean(timeout)
 
 
 @scenario(group="load", datapaths=("relay",), timeout=600)
@@ -37,3 +40,37 @@ def fifty_calls(lab):
              f"lost {result['sent'] - result['received']} of {result['sent']}")
     sink.end()
     end(lab, server)
+
+
+def many_addresses(count):
+    """A pool of that many, as pptpd.conf(5) has them."""
+    return ",".join(f"10.1.{net}.1-250" for net in range(-(-count // 250)))
+
+
+def memory(pids):
+    """MB of their own, what several share counted once."""
+    return sum(processes.memory(pid).get("Pss", 0) for pid in pids) / 1024
+
+
+@scenario(group="load", needs_build=True, timeout=7200, long=True)
+def thousand_calls(lab):
+    """1,000 calls stand; their link is cut and comes back: all log in again, none is refused."""
+    if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < MANY_NEED:
+        raise Skip("too little memory for so many: make many-calls")
+    # Twice as many: the old calls are still there when the clients come back.
+    # Those that wait for others' pppds to start must not be given up meanwhile.
+    server = lab.server(remote_ip=many_addresses(2 * MANY),
+                        conf=f"connections {2 * MANY}\nsetup-timeout 3600\n")
+    client = lab.net.client()
+    load = lab.load(client, "hold", "-n", MANY, "-r", 4, "-k", 30, "-a", "-t", 86400, "-P", 3600)
+    up = load.wait("up", 3600)
+    lab.expect(up["up"] == MANY, f"only {up}")
+    lab.note(f"{MANY} up after {up['ms'] / 1000:.0f} s; {memory(server.pids()):.0f} MB with pppds")
+    lab.net.cut(client)
+    load.wait("none", 600)
+    lab.net.uncut(client)
+    again = load.wait("again", 3600)
+    lab.note(f"all again after {again['ms'] / 1000:.0f} s")
+    result = load.stop(3600)
+    lab.expect(result["up"] == MANY and result["again"] >= MANY, f"not all came again: {result}")
+    end(lab, server, 1800)
