@@ -127,6 +127,8 @@ $(B)/pptpd-hostile: $(OBJ) $(HOSTILE)
 	$(call msg,LD,$@) $(CC) $(LDFLAGS) -o $@ \
 	    $(filter-out $(B)/pptpctrl/net/adopt.o,$(OBJ)) $(HOSTILE) $(LIBS)
 
+-include $(HOSTILE:.o=.d)
+
 # --- tests --------------------------------------------------------------
 # Unit tests, replays and fuzz corpora always run under the sanitizers.
 SAN	= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
