@@ -528,12 +528,14 @@ log_auth_failed(const struct session *s, const char *reason)
 static void
 log_ban(const struct session *s)
 {
-	char ip[INET_ADDRSTRLEN], name[LOG_ESCAPED_MAX(sizeof(s->user))];
+	char ip[INET_ADDRSTRLEN];
+	struct subject sub;
 
 	inet_ntop(AF_INET, &s->flow.peer, ip, sizeof(ip));
-	log_warn("CTRL: Client %s banned for %u s after failed logins, user "
-	    "\"%s\"", ip, s->worker->conf->limits.ban_time.n,
-	    log_escape(name, sizeof(name), s->user));
+	about(&sub, s, LOG_REFUSED, "banned");
+	log_about(&sub.about, LOG_WARNING, "CTRL: Client %s banned for %u s "
+	    "after failed logins, user \"%s\"", ip,
+	    s->worker->conf->limits.ban_time.n, sub.user);
 }
 
 /* pppd says that the client did not prove a name; once per call. */

@@ -42,7 +42,8 @@ def ban(lab):
     mark = lab.syslog.mark()
     client = lab.client(ns)
     server.wait_log(r': auth failed peer=\S+ reason=banned user="alice"$', 90, mark)
-    lab.expect("banned after failed logins" in end_of(lab, server, client, mark), "why it ended")
+    server.wait_log(rf"call \d+ failed: client {re.escape(lab.net.addresses[ns])}: banned after "
+                    r'failed logins \(ban-after\), user "alice"$', 90, mark)
     client.wait_exit()
     if lab.datapath != "kernel":
         # What is not looked at cannot be right or wrong.
