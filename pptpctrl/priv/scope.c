@@ -23,19 +23,6 @@ struct scopes {
 	bool said;
 };
 
-struct scopes *
-scopes_new(sd_event *loop)
-{
-	struct scopes *s;
-
-	if (!getenv("NOTIFY_SOCKET") || sd_booted() <= 0)
-		return NULL;
-	s = calloc(1, sizeof(*s));
-	if (s)
-		s->loop = loop;
-	return s;
-}
-
 /* Once: it is no fault of a call's, and calls are many. */
 static void
 complain(struct scopes *s, const char *what, const char *why)
@@ -68,6 +55,21 @@ have_bus(struct scopes *s)
 	s->bus = sd_bus_close_unref(s->bus);
 	complain(s, "no system bus", strerror(-r));
 	return false;
+}
+
+struct scopes *
+scopes_new(sd_event *loop)
+{
+	struct scopes *s;
+
+	if (!getenv("NOTIFY_SOCKET") || sd_booted() <= 0)
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (s) {
+		s->loop = loop;
+		(void)have_bus(s);
+	}
+	return s;
 }
 
 static int

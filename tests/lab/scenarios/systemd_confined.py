@@ -86,12 +86,13 @@ def exposure(lab):
 @scenario(group="systemd", systemd=True, timeout=300)
 def capabilities(lab):
     """The unit's list of capabilities has none too many: without each, something fails."""
-    server = lab.service(start=False)
+    server = lab.service(start=False, datapath="relay", conf="relay-offload on\n")
     server.write_files()
     listed = set(systemd.show(UNIT, "CapabilityBoundingSet").upper().split())
     expected = {"CAP_NET_ADMIN": "CAP_NET_ADMIN", "CAP_NET_RAW": "CAP_NET_RAW",
                 "CAP_SETUID": "becoming user pptpd", "CAP_SETGID": "becoming user pptpd",
-                "CAP_SYS_CHROOT": "chroot"}
+                "CAP_SYS_CHROOT": "chroot", "CAP_BPF": "BPF programs",
+                "CAP_PERFMON": "BPF programs"}
     of_scripts = {"CAP_DAC_OVERRIDE": "write", "CAP_CHOWN": "chown", "CAP_FOWNER": "chmod"}
     lab.expect(listed == {*expected, *of_scripts, "CAP_KILL"}, f"listed: {listed}")
     for name, words in expected.items():
