@@ -185,7 +185,7 @@ def radius_call(lab, account, ns, user, password):
                                               "Calling-Station-Id")]
         lab.expect(said == [user, call.address, lab.net.addresses[call.ns]],
                    f"{user}: accounting says {record}")
-    lab.expect(min(int(stop[f"Acct-{way}put-Octets"]) for way in ("In", "Out")) > 1000,
+    lab.expect(min(int(stop[f"Acct-{way}put-Octets"]) for way in ("In", "Out")) > 600,
                f"{user}: accounted bytes: {stop}")
     return call, start, stop
 
