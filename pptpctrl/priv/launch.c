@@ -1182,11 +1182,11 @@ on_late_check(sd_event_source *src, void *arg)
 	return 0;
 }
 
-static int
-add_sources(struct launcher *la)
+/* Before the worker is forked, or its early end would go unheard. */
+static void
+block_signals(void)
 {
 	sigset_t set;
-	int r;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
@@ -1195,6 +1195,13 @@ add_sources(struct launcher *la)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, RESTART_SIGNAL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int
+add_sources(struct launcher *la)
+{
+	int r;
+
 	r = sd_event_add_signal(la->loop, NULL, SIGCHLD, on_child, la);
 	if (r >= 0)
 		r = sd_event_add_signal(la->loop, NULL, SIGTERM,
@@ -1240,6 +1247,7 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	signal(SIGPIPE, SIG_IGN);
 	la->pool = pool_new(l->conf, address_busy);
 	r = sd_event_new(&la->loop);
+	block_signals();
 	if (r >= 0)
 		la->scopes = scopes_new(la->loop);
 	if (!la->pool || r < 0 || inherit_calls(la) < 0)
