@@ -31,9 +31,9 @@ enum conf_datapath {
 };
 
 enum conf_offload {
+	CONF_OFFLOAD_OFF,
 	CONF_OFFLOAD_AUTO,
 	CONF_OFFLOAD_ON,	/* do not start without */
-	CONF_OFFLOAD_OFF,
 };
 
 /* Where a value came from: the command line beats the file (pptpd(8)). */

@@ -212,7 +212,6 @@ def abuse_no_ptys(lab):
 @scenario(datapaths=("relay",), timeout=300)
 def abuse_machine(lab):
     """T11, T18, G28, R02, R03, R04, R05, R21: descriptors, memory, processes, clock, DNS, routes."""
-    lab.conf = "relay-offload off\n"       # G28: its frames do not pass OUTPUT
     world = World(lab, options=OPTIONS + ECHO, users={"alice": "wonder", "bob": "builder"})
     lab.net.add_address("srv", "198.19.9.1")
     for name, function in (("R02", clock_jumps), ("T11", no_descriptors), ("R04", no_memory),

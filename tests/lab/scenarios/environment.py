@@ -224,7 +224,6 @@ def module_missing(lab):
 @scenario(group="environment", needs_build=True)
 def loopback(lab):
     """lo down, a firewall that drops UDP on lo: named; auto falls back to the pty."""
-    lab.conf = "relay-offload off\n"       # else the tunnel is not on lo
     down = "the loopback interface lo is down; bring it up with: ip link set lo up"
     ip("srv", "link set lo down")
     refused(lab, "relay, lo down", "datapath relay: " + down, datapath="relay")

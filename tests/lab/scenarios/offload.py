@@ -14,20 +14,20 @@ DEVICE = "pptpctl0"
 FLAG = b"\xff\x03"
 
 
-# -- the same scenarios without it: with it they run as relay/... ------------------------
+# -- the same scenarios with it: without it they run as relay/... ------------------------
 
-def without(function):
-    def scenario_without(lab):
-        lab.datapath, lab.conf = "relay", OFF
+def with_offload(function):
+    def scenario_with(lab):
+        lab.datapath, lab.conf = "relay", ON
         function(lab)
-    scenario_without.__doc__ = function.__doc__
-    return scenario_without
+    scenario_with.__doc__ = function.__doc__
+    return scenario_with
 
 
 for name in "login", "jitter", "bad-path", "plaintext", "far-ahead", "worker-killed":
     other = library.registry[f"relay/{name}"]
-    scenario(name=name, group="userspace", needs_build=True, timeout=other.timeout)(
-        without(other.function))
+    scenario(name=name, group="fast", needs_build=True, timeout=other.timeout)(
+        with_offload(other.function))
 
 
 # -- that it works -------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def left_behind(lab):
 def firewalled(lab):
     """A firewall drops what crosses the device: one line says so, calls go by loopback."""
     run("srv", "iptables-legacy", "-w", "-A", "INPUT", "-i", "pptpctl+", "-j", "DROP")
-    server = lab.server(datapath="relay")
+    server = lab.server(datapath="relay", conf="relay-offload auto\n")
     line = server.wait_log(r"relay-offload off: UDP on its device \S+ does not get through")
     lab.expect("iptables -I INPUT -i pptpctl+ -j ACCEPT" in line.text, f"no advice: {line}")
     expect_nothing_left(lab)
