@@ -488,23 +488,30 @@ def activate(kind):
 
 @scenario(group="environment", needs_build=True)
 def socket_activation(lab):
-    """Sockets handed over by LISTEN_FDS are served, listen is ignored; wrong ones refused."""
+    """Sockets handed over by LISTEN_FDS are served, at the address of listen only; wrong ones
+    are refused."""
     for kind in ("udp", "tcp6"):
         refused(lab, kind, r"descriptor 3 from systemd is not a listening IPv4 TCP socket.*see "
                 r"ListenStream= in pptpd\.socket", wrapper=activate(kind))
-    server = lab.server(wrapper=activate("tcp"), conf="listen 192.0.2.7\n")
+    address = lab.net.addresses["srv"]
+    server = lab.server(wrapper=activate("tcp"), conf=f"listen {address}\n")
     call = lab.client(up=True)
     lab.ping(call.ns, server.local_ip)
     environment = processes.read(server.pppds()[0], "environ")
     lab.expect("LISTEN_" not in environment, f"pppd's environment: {environment!r}")
     call.stop()
     server.wait_log(r"call \d+ ended")
-    with inside("srv"), socket.create_connection(("127.0.0.1", 1723), timeout=30) as control:
-        # Start-Control-Connection-Request: 156 bytes, most of them names.
-        control.sendall(struct.pack("!HHIHHHHIIHH128x", 156, 1, 0x1A2B3C4D, 1, 0, 0x100, 0, 3, 3,
-                                    0, 0))
-        lab.expect(len(control.recv(156, socket.MSG_WAITALL)) == 156, "no whole answer")
-    server.wait_log(r"Client 127\.0\.0\.1 control connection finished")
+    hello = struct.pack("!HHIHHHHIIHH128x", 156, 1, 0x1A2B3C4D, 1, 0, 0x100, 0, 3, 3, 0, 0)
+    for where, answer in ((address, 156), ("127.0.0.1", 0)):
+        with inside("srv"), socket.create_connection((where, 1723), timeout=30) as control:
+            # Start-Control-Connection-Request: 156 bytes, most of them names.
+            control.sendall(hello)
+            try:
+                got = control.recv(156, socket.MSG_WAITALL)
+            except ConnectionResetError:
+                got = b""
+            lab.expect(len(got) == answer, f"{len(got)} bytes of an answer at {where}")
+    server.wait_log(rf"Client {re.escape(address)} control connection finished")
     lab.expect_clean()
     lab.expect(server.stop() == 0, "status")
     lab.expect_clean()
