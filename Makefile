@@ -203,7 +203,7 @@ check:
 
 # What takes too long for check: SOAK="--release 12 NAME..." for some of it.
 # The fast path on a stock kernel with two CPUs, under QEMU: half an hour.
-OFFLOAD_CHECK = offload fast relay/login relay/jitter relay/bad-path \
+OFFLOAD_CHECK = offload offload/used fast relay/login relay/jitter relay/bad-path \
 	  relay/plaintext relay/far-ahead relay/worker-killed relay/successor
 offload-check:
 	$(Q)tests/lab/lab run --backend qemu $(OFFLOAD_CHECK)
