@@ -22,12 +22,14 @@ EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest wa
 TRIED_AGAIN = 3         # more failures than that are no accident
 
 CHECK_GUESTS = 2        # of a release at once, in a check: scenarios wait as long as they work
+SHARE = 20              # scenarios that one of several guests takes at a time
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
 
 BACKENDS = {"uml": Guest, "qemu": qemu.QemuGuest}
 
 printing = threading.Lock()
+sharing = threading.Lock()
 
 
 @dataclasses.dataclass
@@ -109,6 +111,16 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
             results += one_boot(release, left, stage, progress, repeat, under_systemd, kind)
         return results + (work_on_packages() if under_systemd else [])
 
+    def work_on_shares(names):
+        """Until the list, which other guests take from as well, is empty."""
+        results = []
+        while True:
+            with sharing:
+                share, names[:SHARE] = names[:SHARE], []
+            if not share:
+                return results
+            results += work(share, False)
+
     def work_on_packages():
         """Each has a guest of its own, which it need not leave as it was."""
         layer = debs.stage(release) if packages and not no_build else None
@@ -118,14 +130,15 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
     with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
         if guests == 1:
             return work(ordinary, False) + work(systemd, True)
-        shares = [(ordinary[i::guests], False) for i in range(guests)] + [(systemd, True)]
-        return [r for results in at_once(work, shares) for r in results]
+        jobs = [(work, systemd, True)] + [(work_on_shares, ordinary)] * guests
+        return [r for results in at_once(jobs) for r in results]
 
 
-def at_once(work, arguments):
-    """What work returns for each of the arguments, each in a thread; the first error at the end."""
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(arguments))) as pool:
-        waiting = [pool.submit(work, *words) for words in arguments]
+def at_once(jobs):
+    """What each job, a function and its arguments, returns in a thread of its own; the first
+    error at the end."""
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(jobs))) as pool:
+        waiting = [pool.submit(*job) for job in jobs]
     return [job.result() for job in waiting]
 
 
@@ -235,8 +248,8 @@ def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False
     make_ready(releases, kind)
     progress = Progress(repeat * sum(map(len, plan.values())), len(releases) > 1)
     guests = CHECK_GUESTS if again else 1
-    results = [r for of_release in at_once(run_release, [
-        (release, names, progress, repeat, no_build, kind, guests)
+    results = [r for of_release in at_once([
+        (run_release, release, names, progress, repeat, no_build, kind, guests)
         for release, names in plan.items() if names]) for r in of_release]
     return conclude(once_more(results, no_build) if again else results)
 
