@@ -97,7 +97,7 @@ def ocrps(packets):
     return [pptp.ocrp(s) for s in pptp.segments(packets) if pptp.kind(s) == pptp.OCRP]
 
 
-@scenario(group="crowd", needs_build=True, timeout=300)
+@scenario(group="crowd", needs_build=True, long=True, timeout=300)
 def cost(lab):
     """Prints what a call costs: memory beside pppd, SYN to address, one client at a time.
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 
-from lab import DATAPATHS, LabError, poll, processes, scenario
+from lab import LabError, poll, processes, scenario
 
 PROGRAM = "/usr/lib/lab/pptpd-hostile"
 # Those that the launcher ends the worker for, and after which another one serves.
@@ -72,7 +72,8 @@ def system_calls(lab):
     lab.expect_clean()
 
 
-@scenario(datapaths=DATAPATHS, timeout=400)
+@scenario(datapaths=["relay"], timeout=400)
+@scenario(datapaths=["tty", "kernel"], long=True, timeout=400)
 def escape_in_bulk(lab):
     """What an honest worker asks, out of order and without end: bounded, and a call goes on."""
     hostile = Hostile(lab)
