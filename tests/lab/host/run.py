@@ -109,7 +109,7 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
         results, left = [], list(left)
         while left:
             results += one_boot(release, left, stage, progress, repeat, under_systemd, kind)
-        return results + (work_on_packages() if under_systemd else [])
+        return results
 
     def work_on_shares(names):
         """Until the list, which other guests take from as well, is empty."""
@@ -129,8 +129,8 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
 
     with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
         if guests == 1:
-            return work(ordinary, False) + work(systemd, True)
-        jobs = [(work, systemd, True)] + [(work_on_shares, ordinary)] * guests
+            return work(ordinary, False) + work(systemd, True) + work_on_packages()
+        jobs = [(work, systemd, True), (work_on_packages,)] + [(work_on_shares, ordinary)] * guests
         return [r for results in at_once(jobs) for r in results]
 
 

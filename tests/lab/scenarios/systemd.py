@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 
-from lab import DATAPATHS, poll, run, scenario, systemd
+from lab import poll, run, scenario, systemd
 from lab.namespaces import inside
 from lab.server import write
 from lab.service import SOCKET, UNIT
@@ -39,7 +39,8 @@ def states(*units):
     return [systemd.show(name, "ActiveState") for name in units or (UNIT, SOCKET)]
 
 
-@scenario(group="systemd", datapaths=DATAPATHS, systemd=True)
+@scenario(group="systemd", datapaths=["relay"], systemd=True)
+@scenario(group="systemd", datapaths=["tty", "kernel"], systemd=True, long=True)
 def service_login(lab):
     """pptpd.service started by hand: a call, its end, the service's end, its port."""
     server = lab.service()
