@@ -132,6 +132,21 @@ next_record(int fd, struct status_record *rec)
 	return false;
 }
 
+/* One request with one answer; false when there is none, and why was said. */
+static bool
+ask(const struct status_request *req, struct status_record *rec)
+{
+	int fd = open_status();
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = send(fd, req, sizeof(*req), MSG_NOSIGNAL) >= 0 &&
+	    next_record(fd, rec);
+	close(fd);
+	return ok;
+}
+
 static const char *
 ip_text(uint32_t ip, char buf[INET_ADDRSTRLEN])
 {
@@ -307,7 +322,6 @@ cmd_terminate(int argc, char **argv)
 	struct status_request req = { .version = STATUS_VERSION,
 	    .op = STATUS_TERMINATE };
 	struct status_record rec;
-	int fd;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: pptpctrl terminate CALL | user=NAME "
@@ -316,11 +330,8 @@ cmd_terminate(int argc, char **argv)
 	}
 	if (!parse_selection(argv[1], &req))
 		return 2;
-	fd = open_status();
-	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0 ||
-	    !next_record(fd, &rec))
+	if (!ask(&req, &rec))
 		return 1;
-	close(fd);
 	printf("%" PRIu32 " call%s ending\n", rec.count,
 	    rec.count == 1 ? "" : "s");
 	return rec.count > 0 || req.select == STATUS_ALL ? 0 : 1;
@@ -427,7 +438,6 @@ cmd_unban(int argc, char **argv)
 	struct status_request req = { .version = STATUS_VERSION,
 	    .op = STATUS_UNBAN };
 	struct status_record rec;
-	int fd;
 
 	if (argc != 2 || (strcmp(argv[1], "all") != 0 &&
 	    strncmp(argv[1], "user=", 5) != 0)) {
@@ -436,11 +446,8 @@ cmd_unban(int argc, char **argv)
 	}
 	if (!parse_selection(argv[1], &req))
 		return 2;
-	fd = open_status();
-	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0 ||
-	    !next_record(fd, &rec))
+	if (!ask(&req, &rec))
 		return 1;
-	close(fd);
 	printf("%" PRIu32 " ban%s lifted\n", rec.count,
 	    rec.count == 1 ? "" : "s");
 	return 0;
@@ -451,17 +458,13 @@ set_drain(int argc, uint32_t op, const char *text)
 {
 	struct status_request req = { .version = STATUS_VERSION, .op = op };
 	struct status_record rec;
-	int fd;
 
 	if (argc != 1) {
 		fprintf(stderr, "usage: pptpctrl drain | resume\n");
 		return 2;
 	}
-	fd = open_status();
-	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0 ||
-	    !next_record(fd, &rec))
+	if (!ask(&req, &rec))
 		return 1;
-	close(fd);
 	printf("%s; %" PRIu32 " call%s\n", text, rec.count,
 	    rec.count == 1 ? "" : "s");
 	return 0;
