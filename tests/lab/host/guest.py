@@ -19,6 +19,7 @@ KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro qu
 # In mount and process namespaces of its own: nothing that is mounted here is seen outside,
 # and all of the guest's processes end with this shell. The guest's memory is a file on
 # the private /dev/shm. A newer release's kernel binary needs that release's libc: chroot.
+# xstate.so is for CPUs that have more registers than the kernel knows: see xstate.c.
 START = r"""
 mount --make-rprivate / 2>/dev/null || : # no mount point
 if [ "$TREE" != / ]; then
@@ -29,7 +30,8 @@ fi
 mount -t tmpfs -o size=4g,mode=1777 shm "$TREE/dev/shm" || exit 97
 TMPDIR=/dev/shm
 export TMPDIR
-chroot "$TREE" "$LINUX" $KERNEL_LINE
+cp "$XSTATE" "$TREE/dev/shm/xstate.so" || exit 97
+chroot "$TREE" env LD_PRELOAD=/dev/shm/xstate.so "$LINUX" $KERNEL_LINE
 exit $?
 """
 
@@ -87,7 +89,11 @@ class Guest:
         return None
 
     def start(self, stage):
+        xstate = self.dir / "xstate.so"
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", xstate,
+                        LAB / "host" / "xstate.c"], check=True)
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TREE": str(tree(self.release)),
+               "XSTATE": str(xstate),
                "REPO": str(REPO), "OUT": str(self.out), "STAGE": str(stage)}
         inside = dict(LAB_REPO=REPO, LAB_OUT=self.out, LAB_STAGE=stage, LAB_EXTRAS=extras())
         program = extra("usr/bin/linux.uml")
