@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "bpf/offload.h"
-#include "net/relay.h"
+#include "net/flow.h"
 
 #define MAP_SIZE	(OFFLOAD_CALLS * sizeof(struct offload_state))
 #define YIELDS		100	/* for a frame in a CPU's queue to arrive */

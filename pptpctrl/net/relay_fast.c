@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/relay_impl.h"
+
+void
+relay_take(struct relay *r, struct flow *f)
+{
+	fast_take(f, r->now);
+	if (f->give_listed)
+		return;
+	f->give_listed = true;
+	TAILQ_INSERT_TAIL(&r->gives, f, gives);
+}
+
+void
+relay_give(struct relay *r)
+{
+	struct flow *f, *next;
+
+	if (r->fast.sent != r->l2tp.n_sent) {
+		r->fast.sent = r->l2tp.n_sent;
+		r->fast.sent_at = r->now;
+	}
+	for (f = TAILQ_FIRST(&r->gives); f; f = next) {
+		next = TAILQ_NEXT(f, gives);
+		fast_give(&r->fast, f, r->now);
+		if (f->fast.ours)
+			continue;
+		TAILQ_REMOVE(&r->gives, f, gives);
+		f->give_listed = false;
+	}
+}
+
+void
+relay_do_fast(struct relay *r)
+{
+	bool busy = false;
+	struct flow *f;
+
+	if (r->fast_at == 0 || r->fast_at > r->now)
+		return;
+	TAILQ_FOREACH(f, &r->fasts, fasts) {
+		if (fast_look(f, r->now))
+			busy = true;
+		flow_keep_numbers(f);
+		f->live->tx_next = f->gre.tx_next;
+		f->live->tx_frames = f->counts.tx_frames;
+		f->live->tx_bytes = f->counts.tx_bytes;
+		relay_lone_ack(r, f, r->now);
+	}
+	relay_tx_flush(r);
+	relay_give(r);
+	busy = busy || !TAILQ_EMPTY(&r->gives);
+	r->fast_at = TAILQ_EMPTY(&r->fasts) ? 0 :
+	    r->now + (busy ? FAST_BUSY_US : FAST_IDLE_US);
+}
+
+void
+relay_up(struct flow *f)
+{
+	struct relay *r = f->relay;
+
+	if (!r || f->fast.st)
+		return;
+	fast_start(&r->fast, f);
+	if (!f->fast.st)
+		return;
+	TAILQ_INSERT_TAIL(&r->fasts, f, fasts);
+	f->give_listed = true;
+	TAILQ_INSERT_TAIL(&r->gives, f, gives);
+	r->now = relay_now_us();
+	r->fast_at = r->now + FAST_BUSY_US;
+	relay_arm_timer(r);
+}
+
+void
+relay_look(struct flow *f)
+{
+	if (f->relay)
+		fast_look(f, relay_now_us());
+}
