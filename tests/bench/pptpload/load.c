@@ -159,6 +159,7 @@ reset_call(struct load *l, struct call *c, unsigned i)
 	snprintf(c->user, sizeof(c->user), o->numbered ? "%s%u" : "%s",
 	    o->user, i);
 	ppp_init(&c->ppp, &call_ppp_io, c, c->user, o->password);
+	c->ppp.early = o->early;
 	c->flow = c->ppp.magic;
 }
 

@@ -45,6 +45,7 @@ static const char usage[] =
 "  -P SECONDS    patience while a call logs in (60)\n"
 "  -k SECONDS    between Echo-Requests; unanswered, the call is lost (off)\n"
 "  -a            calls that end log in again\n"
+"  -E            IPCP is asked for once, before CCP is open, as Windows does\n"
 "Results: a line of JSON for each event. Exit status: 0 all well, 1 not all\n"
 "came or stayed up, or bytes were damaged, 2 it could not work.\n";
 
@@ -126,7 +127,7 @@ parse(struct options *o, int argc, char **argv)
 	int c;
 
 	/* "+": what follows the server is a command. */
-	while ((c = getopt(argc, argv, "+n:u:p:Ns:r:t:z:R:w:T:P:k:a")) != -1) {
+	while ((c = getopt(argc, argv, "+n:u:p:Ns:r:t:z:R:w:T:P:k:aE")) != -1) {
 		switch (c) {
 		case 'n': o->calls = (unsigned)number(optarg, 1, CALLS_MAX); break;
 		case 'u': o->user = optarg; break;
@@ -142,6 +143,7 @@ parse(struct options *o, int argc, char **argv)
 		case 'P': o->patience = number(optarg, 1, 3600); break;
 		case 'k': o->keepalive = number(optarg, 0.1, 3600); break;
 		case 'a': o->again = true; break;
+		case 'E': o->early = true; break;
 		default: bad_usage(NULL, NULL);
 		}
 	}

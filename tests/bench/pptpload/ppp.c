@@ -112,11 +112,14 @@ go_on(struct ppp *p, uint64_t now_us)
 {
 	if (p->authenticated && !p->ccp.started)
 		request(p, &p->ccp, now_us);
-	if (is_open(&p->ccp) && !p->ipcp.started) {
+	if (is_open(&p->ccp) && !p->encrypting) {
+		p->encrypting = true;
 		mppe_init(&p->send, p->secret.send_key);
 		mppe_init(&p->receive, p->secret.receive_key);
-		request(p, &p->ipcp, now_us);
 	}
+	if (p->authenticated && (is_open(&p->ccp) || p->early) &&
+	    !p->ipcp.started)
+		request(p, &p->ipcp, now_us);
 	if (is_open(&p->ccp) && is_open(&p->ipcp) && !p->up) {
 		p->up = true;
 		p->io->event(p->arg, PPP_EV_UP);
@@ -434,8 +437,9 @@ void
 ppp_tick(struct ppp *p, uint64_t now_us)
 {
 	struct ppp_layer *layers[] = { &p->lcp, &p->ccp, &p->ipcp };
+	size_t n = p->early ? 2 : 3;
 
-	for (size_t i = 0; i < 3 && !p->down; i++) {
+	for (size_t i = 0; i < n && !p->down; i++) {
 		struct ppp_layer *l = layers[i];
 
 		if (l->started && !l->acked && now_us >= l->resend_at)

@@ -47,7 +47,10 @@ struct ppp {			/* private, but embedded by the caller */
 	struct in_addr own, peer;	/* valid from PPP_EV_UP on */
 	struct ppp_layer lcp, ccp, ipcp;
 	uint32_t magic;
-	bool authenticated, up, down;
+	bool authenticated, encrypting, up, down;
+	/* Ask for IPCP as soon as CCP, and not again until it is answered: the
+	 * caller may set it before ppp_start. */
+	bool early;
 	uint8_t challenge_id;
 	struct mschap secret;
 	struct mppe send, receive;
@@ -65,7 +68,7 @@ void ppp_start(struct ppp *p, uint64_t now_us);
 /* A frame arrived, with or without ff 03; it is changed in place. */
 void ppp_input(struct ppp *p, uint8_t *frame, size_t len, uint64_t now_us);
 
-/* Ask again what was not answered for 3 s. */
+/* Ask again what was not answered for 3 s (but IPCP, where early). */
 void ppp_tick(struct ppp *p, uint64_t now_us);
 
 /* Encrypt and send a packet of up to PPP_MRU bytes, with PPP_HEADROOM bytes

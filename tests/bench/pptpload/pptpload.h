@@ -36,6 +36,7 @@ struct options {
 	double patience;	/* seconds for all to be up */
 	double keepalive;	/* seconds between Echo-Requests; 0: none */
 	bool again;		/* calls that end log in again */
+	bool early;		/* IPCP before CCP is open, asked once */
 	char **command;		/* of MODE_KERNEL */
 };
 

@@ -42,6 +42,16 @@ def fifty_calls(lab):
     end(lab, server)
 
 
+@scenario(group="load", datapaths=("relay", "tty"))
+def early_ipcp(lab):
+    """Clients that ask for IPCP, once, before CCP is open, as Windows does: pppd drops such a
+    request, so that only a server that keeps it for pppd gets them up."""
+    server = serve(lab)
+    load = lab.load(lab.net.client(), "echo", "-E", "-n", 5, "-t", 1)
+    load.expect_whole(load.result(), 5)
+    end(lab, server)
+
+
 def many_addresses(count):
     """A pool of that many, as pptpd.conf(5) has them."""
     return ",".join(f"10.1.{net}.1-250" for net in range(-(-count // 250)))
