@@ -122,9 +122,11 @@ class Ping:
 
 def ping(ns, address, count=3, interval=0.1, size=56, wait=5, must=True, dont_fragment=False,
          iface=None):
-    """must: fails when none came back. iface: through this one, if several lead there."""
-    command = ["ping", "-n", "-c", str(count), "-i", str(interval), "-s", str(size),
-               "-W", str(wait), *(["-M", "do"] if dont_fragment else []),
+    """must: fails when none came back; with a count of 1 it asks until one does, since pppd at the
+    other end may not be ready yet. iface: through this one, if several lead there."""
+    patience = ["-w", "60"] if must and count == 1 else ["-W", str(wait)]
+    command = ["ping", "-n", "-c", str(count), "-i", str(interval), "-s", str(size), *patience,
+               *(["-M", "do"] if dont_fragment else []),
                *(["-I", iface] if iface else []), address]
     out = run(ns, *command, check=False, timeout=60 + count * interval + wait).stdout
     found = re.search(r"(\d+) packets transmitted, (\d+) received", out)
