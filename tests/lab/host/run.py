@@ -21,8 +21,8 @@ EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest wa
 
 TRIED_AGAIN = 3         # more failures than that are no accident
 
-CHECK_GUESTS = 2        # of a release at once, in a check: scenarios wait as long as they work
-SHARE = 20              # scenarios that one of several guests takes at a time
+CHECK_GUESTS = 3        # of a release at once, in a check: scenarios wait as long as they work
+SHARE = 20              # scenarios that one of several guests takes at a time, fewer near the end
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
 
@@ -112,11 +112,12 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
         return results
 
     def work_on_shares(names):
-        """Until the list, which other guests take from as well, is empty."""
+        """Until the list, which other guests take from as well, is empty; all end together."""
         results = []
         while True:
             with sharing:
-                share, names[:SHARE] = names[:SHARE], []
+                size = min(SHARE, -(-len(names) // (2 * guests)))
+                share, names[:size] = names[:size], []
             if not share:
                 return results
             results += work(share, False)
