@@ -27,6 +27,8 @@ sysusersdir	= $(prefix)/lib/sysusers.d
 tmpfilesdir	= $(prefix)/lib/tmpfiles.d
 modulesdir	= $(prefix)/lib/modules-load.d
 exampledir	= $(prefix)/share/doc/pptpctrl/examples
+# For /etc/init.d/pptpd, where that is wanted (initdir=/etc/init.d): none.
+initdir		=
 
 # Options files may name PoPToP's plugin; ours has its options.
 LOGWTMP		= $(prefix)/lib/pptpd/pptpd-logwtmp.so
@@ -268,6 +270,11 @@ install: all
 	$(INSTALL) -m 0644 etc/pptpd.sysusers $(DESTDIR)$(sysusersdir)/pptpctrl.conf
 	$(INSTALL) -m 0644 etc/pptpd.tmpfiles $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf
 	$(INSTALL) -m 0644 etc/pptpd.modules-load $(DESTDIR)$(modulesdir)/pptpctrl.conf
+ifneq ($(initdir),)
+	$(INSTALL) -d $(DESTDIR)$(initdir)
+	$(SED_PATHS) etc/pptpd.init > $(DESTDIR)$(initdir)/pptpd
+	chmod 0755 $(DESTDIR)$(initdir)/pptpd
+endif
 
 # Configuration stays, as with any package that is removed.
 uninstall:
@@ -280,7 +287,8 @@ uninstall:
 	    $(DESTDIR)$(generatordir)/pptpd-generator \
 	    $(DESTDIR)$(sysusersdir)/pptpctrl.conf \
 	    $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf \
-	    $(DESTDIR)$(modulesdir)/pptpctrl.conf
+	    $(DESTDIR)$(modulesdir)/pptpctrl.conf \
+	    $(if $(initdir),$(DESTDIR)$(initdir)/pptpd)
 	rm -rf $(DESTDIR)$(exampledir)
 	-rmdir $(DESTDIR)$(dir $(LOGWTMP)) 2>/dev/null
 

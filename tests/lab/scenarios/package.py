@@ -13,6 +13,7 @@ from lab.systemd import systemctl
 DEBS = "/usr/lib/lab/debs"
 CONF, OPTIONS, DEFAULTS = "/etc/pptpd.conf", "/etc/ppp/pptpd-options", "/etc/default/pptpd"
 CONFIGURATION = CONF, OPTIONS, DEFAULTS
+SCRIPT = "/etc/init.d/pptpd"
 # apt need not know what else there is in the world; that costs a minute here.
 APT = "-q", "-y", "-o", "Dir::State::Lists=/run/no-lists", "-o", "APT::Sandbox::User=root"
 
@@ -62,7 +63,7 @@ def prepare(lab):
     for name in "pptpd", "bcrelay":
         if state(name):
             tool(lab, "dpkg", "--purge", name)
-    for path in CONFIGURATION:
+    for path in *CONFIGURATION, SCRIPT:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -105,6 +106,17 @@ def listens():
         return sock.connect_ex(("198.18.0.1", 1723)) == 0
 
 
+def expect_script(lab, ours):
+    """Whose the init script is. Any of the two can be run, and neither makes a second service."""
+    text = open(SCRIPT).read()
+    lab.expect(("pptpctrl" in text) == ours, f"{SCRIPT} is:\n{text}")
+    lab.expect(os.access(SCRIPT, os.X_OK), f"{SCRIPT} cannot be run")
+    systemctl("daemon-reload")
+    shown = systemctl("show", "-p", "FragmentPath,SourcePath", "pptpd")
+    lab.expect("SourcePath=\n" in shown + "\n" and "FragmentPath=/" in shown, shown)
+    lab.expect(not glob.glob("/run/systemd/generator.late/*pptpd*"), "a second service")
+
+
 class Site:
     """Its one client, which has its settings from before."""
 
@@ -133,6 +145,7 @@ def expect_server(lab, package, enabled):
     lab.expect(owner == package, f"/usr/sbin/pptpd is of {owner}")
     said = systemctl("is-enabled", "pptpd", check=False)
     lab.expect(said == ("enabled" if enabled else "disabled"), f"is-enabled says {said}")
+    expect_script(lab, package == "pptpctrl")
 
 
 @story
@@ -143,6 +156,7 @@ def upgrade(lab):
     set_up_as_the_guides_say()
     run(None, "service", "pptpd", "restart")
     systemctl("enable", "pptpd")
+    append(SCRIPT, "# edited\n")
     site, before = Site(lab), contents()
     site.visit()
 
@@ -158,11 +172,12 @@ def upgrade(lab):
     expect_server(lab, "pptpctrl", True)
     lab.ping(call.ns, "192.168.0.1")
     call.stop()
-    systemctl("restart", "pptpd")
+    run(None, SCRIPT, "restart")
     site.visit()
 
     apt(lab, "remove", "pptpctrl")
     poll(lambda: not listens(), "nobody listens")
+    lab.expect(not os.path.exists(SCRIPT), "the script is left")
     lab.expect(contents() == before, "the removal changed the configuration")
     # After the purge theirs is new here: dpkg would ask which files to keep.
     tool(lab, "dpkg", "-i", "--force-confold", deb("theirs", "pptpd"), deb("theirs", "bcrelay"))
@@ -181,7 +196,7 @@ def unedited(lab):
     prepare(lab)
     tool(lab, "dpkg", "-i", deb("theirs", "pptpd"), deb("theirs", "bcrelay"))
     systemctl("disable", "pptpd")
-    before = contents()
+    before, script = contents(), open(SCRIPT).read()
     tool(lab, "dpkg", "-B", "-i", deb("ours", "pptpctrl"))
     lab.expect(contents() == before, "the configuration was changed")
     expect_server(lab, "pptpctrl", False)
@@ -189,14 +204,17 @@ def unedited(lab):
     # Roll back without a purge in between: nobody is asked.
     apt(lab, "install", deb("theirs", "pptpd"), deb("theirs", "bcrelay"))
     lab.expect(contents() == before, "the way back changed the configuration")
+    expect_script(lab, False)
+    lab.expect(open(SCRIPT).read() == script, "the way back changed the init script")
     lab.expect(state("pptpctrl") == "rc", f"ours is {state('pptpctrl')}")
     apt(lab, "install", deb("ours", "pptpctrl"))
     lab.expect(contents() == before, "the second installation changed the configuration")
+    expect_script(lab, True)
     apt(lab, "purge", "pptpd")
     lab.expect(contents() == before, "the purge changed the configuration")
     apt(lab, "purge", "pptpctrl")
-    left = [path for path in CONFIGURATION if os.path.exists(path)]
-    left += glob.glob("/etc/systemd/system/*/pptpd.*") + glob.glob("/usr/*/pptp*ctrl*")
+    left = [path for path in (*CONFIGURATION, SCRIPT) if os.path.exists(path)]
+    left += glob.glob("/etc/rc?.d/*pptpd") + glob.glob("/etc/systemd/system/*/pptpd.*") + glob.glob("/usr/*/pptp*ctrl*")
     lab.expect(not left, f"left: {left}")
 
 
@@ -210,6 +228,13 @@ def fresh(lab):
     lab.expect("option /etc/ppp/pptpd-options\n" in open(CONF).read(), f"no options file in {CONF}")
     set_up_as_the_guides_say()
     systemctl("restart", "pptpd")
+    Site(lab).visit()
+    # Words of the guides that systemctl does not know.
+    with contextlib.ExitStack() as stack:
+        call = Site(lab).call()
+        stack.callback(call.stop)
+        run(None, "service", "pptpd", "restart-kill")
+        call.wait_exit()
     Site(lab).visit()
     # A newer version of ours, with the same files.
     with contextlib.ExitStack() as stack:

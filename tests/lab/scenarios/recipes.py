@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 
 from lab import ip, poll, run, scenario, systemd
@@ -27,8 +28,9 @@ def files(root):
             for folder, _, names in os.walk(root) for name in names}
 
 
-def make(goal):
-    run(None, "make", "-s", "-C", "/lab/repo", f"B={BUILD}", "-o", "all", goal, f"DESTDIR={ROOT}")
+def make(goal, *variables):
+    run(None, "make", "-s", "-C", "/lab/repo", f"B={BUILD}", "-o", "all", goal, f"DESTDIR={ROOT}",
+        *variables)
 
 
 @recipe
@@ -58,6 +60,66 @@ def install_uninstall(lab):
     lab.expect(files(ROOT) == expected, f"Arch: {sorted(files(ROOT) ^ expected)}")
 
 
+# -- /etc/init.d/pptpd ---------------------------------------------------------------
+
+SCRIPT = "/etc/init.d/pptpd"
+
+
+def install_script(lab):
+    """Only where it is asked for. A package has it."""
+    make("install", "initdir=/etc/init.d")
+    shutil.copy(ROOT + SCRIPT, SCRIPT)
+    make("uninstall", "initdir=/etc/init.d")
+    lab.expect(not os.path.exists(ROOT + SCRIPT), "make uninstall left the script")
+
+
+@recipe
+def init_script(lab):
+    """/etc/init.d/pptpd without systemd: each of its words, twice where that must do no harm."""
+    install_script(lab)
+    lab.server(start=False, datapath="auto").write_files()
+    write("/etc/default/pptpd", "DAEMON_OPTS='--connections 5'\n")
+    ns = lab.net.client()
+
+    def script(word, status=0):
+        done = run("srv", SCRIPT, word, check=False)
+        lab.say(f"{word}: {done.returncode} {done.stdout}{done.stderr}")
+        lab.expect(done.returncode == status, f"{word}: status {done.returncode}")
+        return done.stdout + done.stderr
+
+    def pid():
+        return int(open("/var/run/pptpd.pid").read())
+
+    script("status", 3)
+    script("condrestart")
+    script("status", 3)
+    script("start")
+    lab.syslog.wait("Maximum of 5 connections available")
+    first = pid()
+    script("start")
+    lab.expect(pid() == first, "the second start made another")
+    lab.expect("is running" in script("status"), "status says something else")
+    call = lab.client(ns, up=True)
+    script("force-reload")
+    lab.syslog.wait("Maximum of 5 connections available", count=2)
+    lab.expect(pid() == first, "a reload made another")
+    lab.ping(ns, "192.168.0.1", count=1)
+    for word in "restart", "restart-kill", "condrestart":
+        script(word)
+        lab.expect(pid() != first, f"{word}: still the same")
+        first = pid()
+        call.wait_exit()
+        call = lab.client(ns, up=True)
+    script("stop")
+    call.wait_exit()
+    script("stop")
+    script("status", 3)
+    lab.expect("restart-kill" in script("nonsense", 3), "no usage")
+    write("/etc/default/pptpd", "DAEMON_OPTS='-c /nothing'\n")
+    lab.expect("/nothing" in script("start", 1), "no reason")
+    lab.expect_clean()
+
+
 # -- set-up and start --------------------------------------------------------------
 
 def append(path, text):
@@ -67,7 +129,7 @@ def append(path, text):
 
 @scenario(group=GROUP, systemd=True)
 def service_commands(lab):
-    """Lines appended to the files as installed; service, systemctl enable --now; last | grep ppp."""
+    """Lines appended to the files as installed; service, systemctl, /etc/init.d/pptpd; last | grep ppp."""
     append("/etc/pptpd.conf", "localip 192.168.0.1\nremoteip 192.168.0.234-238,192.168.0.245\n"
            "logwtmp\n")
     append("/etc/ppp/options.pptpd", "ms-dns 192.0.2.53\n")
@@ -84,6 +146,8 @@ def service_commands(lab):
              "last shows alice")
         call.stop()
 
+    install_script(lab)
+    systemd.systemctl("daemon-reload")
     run(None, "service", "pptpd", "restart")
     visit()
     status = run(None, "service", "pptpd", "status").stdout
@@ -96,6 +160,22 @@ def service_commands(lab):
     # No line was edited, two more only: the old value stays, as with PoPToP.
     append("/etc/pptpd.conf", "remoteip 192.168.0.50-60\n")
     run(None, "service", "pptpd", "restart")
+    visit()
+    # Under systemd the script passes on what systemctl knows.
+    run(None, SCRIPT, "restart")
+    for command in ([SCRIPT, "force-reload"], ["service", "pptpd", "restart-kill"]):
+        call = lab.client(ns, up=True)
+        run(None, *command)
+        if "restart-kill" in command:
+            call.wait_exit()
+        else:
+            lab.ping(ns, "192.168.0.1", count=1)
+            call.stop()
+    lab.expect("active (running)" in run(None, SCRIPT, "status").stdout, "its status")
+    run(None, SCRIPT, "stop")
+    states = [systemd.show(unit, "ActiveState") for unit in (UNIT, SOCKET)]
+    lab.expect(states == ["inactive", "inactive"], f"after {SCRIPT} stop: {states}")
+    run(None, SCRIPT, "start")
     visit()
     systemd.systemctl("disable", "--now", "pptpd")
     states = [systemd.show(unit, "ActiveState") for unit in (UNIT, SOCKET)]
