@@ -116,7 +116,8 @@ def init_script(lab):
     script("status", 3)
     lab.expect("restart-kill" in script("nonsense", 3), "no usage")
     write("/etc/default/pptpd", "DAEMON_OPTS='-c /nothing'\n")
-    lab.expect("/nothing" in script("start", 1), "no reason")
+    script("start", 1)
+    lab.syslog.wait("Config file not found! .*/nothing|/nothing.*not found")
     lab.expect_clean()
 
 
