@@ -13,13 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf_impl.h"
 #include "hosts.h"
 
 #define MAX_FILE	(1024u * 1024u)
-#define MAX_FINDINGS	100u	/* then only errors: a binary file is one */
+#define MAX_FINDINGS	100u	/* about lines: a binary file has many */
 #define MAX_STIMEOUT	3600u
 #define DEFAULT_PORT	1723u
 /* PoPToP's. */
@@ -232,11 +233,12 @@ conf_vsay(struct conf_ctx *ctx, enum conf_severity severity, const char *fmt,
 	}
 	if (severity == CONF_ERROR)
 		ctx->failed = true;
-	else if (++ctx->n_said > MAX_FINDINGS + 1)
+	else if (ctx->many && ++ctx->n_said > MAX_FINDINGS + 1)
 		return;
 	if (ctx->report == NULL)
 		return;
-	if (severity != CONF_ERROR && ctx->n_said > MAX_FINDINGS) {
+	if (severity != CONF_ERROR && ctx->many &&
+	    ctx->n_said > MAX_FINDINGS) {
 		ctx->report(ctx->arg, CONF_WARNING, ctx->name, ctx->line,
 		    flood);
 		return;
@@ -387,6 +389,23 @@ conf_parse(struct conf *conf, const char *name, const char *text, size_t len,
 	return !ctx.failed;
 }
 
+int
+conf_open(const char *path, const char **ret_why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	*ret_why = strerror(errno);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd;
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISCHR(st.st_mode))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	*ret_why = CONF_NO_FILE;
+	return -1;
+}
+
 /* All of fd, up to one byte more than we take.  NULL with errno: failed. */
 static char *
 read_all(int fd, size_t *ret_len)
@@ -414,13 +433,14 @@ load_file(struct conf *conf, conf_report_fn report, void *arg)
 	struct conf_ctx ctx = { .conf = conf, .report = report, .arg = arg };
 	bool given = conf->file != NULL, ok = false;
 	char *text = NULL;
+	const char *why;
 	size_t len = 0;
 	int fd;
 
 	if (!given && (conf->file = strdup(CONF_DEFAULT_FILE)) == NULL)
 		return false;
 	ctx.name = conf->file;
-	fd = open(conf->file, O_RDONLY | O_CLOEXEC);
+	fd = conf_open(conf->file, &why);
 	conf->file_missing = fd < 0 && errno == ENOENT && !given;
 	if (conf->file_missing) {
 		conf_say(&ctx, CONF_WARNING, "there is no such file: PoPToP's "
@@ -430,7 +450,7 @@ load_file(struct conf *conf, conf_report_fn report, void *arg)
 	if (fd < 0)
 		conf_say(&ctx, CONF_ERROR,
 		    "MGR: Config file not found! %s: %s: %s",
-		    conf->file, strerror(errno),
+		    conf->file, why,
 		    given ? "check -c" : "run as root");
 	else if ((text = read_all(fd, &len)) == NULL)
 		conf_say(&ctx, CONF_ERROR,

@@ -169,6 +169,16 @@ bool conf_argv(struct conf *conf, int argc, char **argv,
  */
 bool conf_load(struct conf *conf, conf_report_fn report, void *arg);
 
+/* What is said of a FIFO, a socket or a disk where a file should be. */
+#define CONF_NO_FILE	"this is no regular file"
+
+/*
+ * Open a file of the configuration for reading, without ever waiting for
+ * somebody at its other end.  Returns the descriptor, the caller's to close;
+ * or -1 with errno, and why in *ret_why: CONF_NO_FILE, or errno's text.
+ */
+int conf_open(const char *path, const char **ret_why);
+
 /*
  * The same for text in memory, text[0..len), named name in findings:
  * what tests and the fuzzer call.  Does not touch the file system except to

@@ -29,7 +29,8 @@ struct conf_ctx {
 	bool lenient;		/* PoPToP skipped the line: it may be bad */
 	conf_report_fn report;
 	void *arg;
-	unsigned n_said;
+	bool many;		/* each line or address may be a finding */
+	unsigned n_said;	/* of those */
 	bool crlf;		/* said already */
 	bool failed;
 };

@@ -163,6 +163,7 @@ conf_scan_lines(struct conf_ctx *ctx, char *text, size_t len,
 	char *end = text + len;
 	char *stop;
 
+	ctx->many = true;
 	for (char *p = text; p < end; p = stop + 1) {
 		stop = memchr(p, '\n', (size_t)(end - p));
 		if (stop == NULL)
@@ -170,4 +171,5 @@ conf_scan_lines(struct conf_ctx *ctx, char *text, size_t len,
 		ctx->line++;
 		take_line(ctx, p, (size_t)(stop - p), found);
 	}
+	ctx->many = false;
 }

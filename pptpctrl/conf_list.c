@@ -481,8 +481,9 @@ apply_list(struct conf_ctx *ctx, struct list *l, const struct conf_found *f)
 		return apply_default_list(ctx, l);
 	ctx->line = f->line;
 	ctx->lenient = f->extension;
+	ctx->many = true;
 	ok = fill_list(l, f->value) && has_address(l);
-	ctx->lenient = false;
+	ctx->lenient = ctx->many = false;
 	if (!ok)
 		return f->extension && apply_default_list(ctx, l);
 	if (l->full)

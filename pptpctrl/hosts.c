@@ -472,16 +472,19 @@ hosts_load_file(struct hosts *h, bool deny, const char *name,
     conf_report_fn report, void *arg)
 {
 	struct reader r = { .name = name, .report = report, .arg = arg };
-	FILE *f = fopen(name, "re");
+	const char *why;
+	int fd = conf_open(name, &why);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	char *text;
 	size_t len;
 	bool ok;
 
-	if (f == NULL && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT)
 		return true;
 	text = f != NULL ? malloc(MAX_FILE) : NULL;
 	if (text == NULL) {
-		say(&r, CONF_ERROR, "cannot be read: %s", strerror(errno));
+		say(&r, CONF_ERROR, "cannot be read: %s",
+		    fd < 0 ? why : strerror(errno));
 		if (f != NULL)
 			fclose(f);
 		return false;

@@ -321,6 +321,8 @@ check_mode(struct verdict *v, const char *path)
 		    "from this file", path, strerror(errno));
 		return;
 	}
+	if (!S_ISREG(st.st_mode))
+		say(v, CONF_WARNING, "%s: " CONF_NO_FILE, path);
 	if (st.st_mode & 077)
 		say(v, CONF_WARNING, "%s has mode %04o: others can read the "
 		    "passwords; chmod 600 it", path,
@@ -393,10 +395,13 @@ check_secrets(struct verdict *v, const struct conf *conf)
 {
 	char line[SECRETS_LINE];
 	unsigned number = 0;
+	const char *why;
 	FILE *f;
+	int fd;
 
 	check_mode(v, SECRETS);
-	f = fopen(SECRETS, "re");
+	fd = conf_open(SECRETS, &why);
+	f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	if (!f)
 		return;
 	while (fgets(line, sizeof(line), f))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -352,6 +353,7 @@ pppd_check(const struct conf *conf, int channel, uint32_t *ret_flags,
 	static char out[OUTPUT_MAX];
 	bool nobody = false;
 	struct pppd_args a;
+	struct stat st;
 	int status;
 
 	*ret_flags = 0;
@@ -359,6 +361,14 @@ pppd_check(const struct conf *conf, int channel, uint32_t *ret_flags,
 		snprintf(why, PPPD_WHY_MAX, "PPP binary %s not executable: "
 		    "%s (install package ppp, or set keyword ppp)",
 		    conf->ppp, strerror(errno));
+		return -1;
+	}
+	/* pppd would wait for somebody at the other end. */
+	if (conf->option && stat(conf->option, &st) == 0 &&
+	    !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+		snprintf(why, PPPD_WHY_MAX, "PPP options file %s: "
+		    CONF_NO_FILE " (keyword option in %s)", conf->option,
+		    conf->file);
 		return -1;
 	}
 	client.s_addr = htonl(INADDR_LOOPBACK);

@@ -175,6 +175,10 @@ def files_of_any_kind(lab):
     def a_loop():
         os.rmdir(path)
         os.symlink(path, path)
+
+    def a_fifo():
+        os.unlink(path)
+        os.mkfifo(path)
     default = [r"no localip: PoPToP's default", r"no remoteip: PoPToP's default"]
     with open("/bin/true", "rb") as handle:
         program = handle.read()
@@ -191,7 +195,8 @@ def files_of_any_kind(lab):
     for what, make, regex in (
             ("more than 1 MB", lambda: write(path, megabyte), r"larger than 1048576 bytes"),
             ("a directory", a_directory, r"cannot be read: Is a directory"),
-            ("a loop", a_loop, r"Config file not found! .*Too many levels")):
+            ("a loop", a_loop, r"Config file not found! .*Too many levels"),
+            ("a FIFO", a_fifo, r"Config file not found! .*this is no regular file")):
         server = lab.server(start=False)
         server.write_files = make
         server.start(wait=False)
@@ -201,6 +206,22 @@ def files_of_any_kind(lab):
         lab.expect(found.returncode == REFUSED and re.search(regex, found.stdout), found.stdout)
     os.unlink(path)
     check(lab, REFUSED, r"^ERROR +pppd refuses its options", options=program.decode("latin-1"))
+    options = "/etc/ppp/options.pptpd"
+
+    def options_fifo():
+        os.unlink(options)
+        os.mkfifo(options)
+    no_options = rf"PPP options file {options}: this is no regular file"
+    check(lab, REFUSED, rf"^ERROR +{no_options}", edit=options_fifo)
+    server = lab.server(start=False)
+    server.write_files = lambda: None
+    server.start(wait=False)
+    lab.expect(server.process.wait(60) == 1, "options: status")
+    server.wait_log(no_options, start=server.mark)
+    os.unlink(options)
     os.mkdir("/etc/hosts.allow")
     check(lab, REFUSED, r"^ERROR +/etc/hosts\.allow: cannot be read")
+    os.rmdir("/etc/hosts.allow")
+    os.mkfifo("/etc/hosts.allow")
+    check(lab, REFUSED, r"^ERROR +/etc/hosts\.allow: cannot be read: this is no regular file")
     lab.expect_clean()
