@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import socket
 
-from lab import ip, poll, run, scenario, systemd
+from lab import ip, poll, processes, run, scenario, systemd
 from lab.namespaces import inside
-from lab.server import OPTIONS, write
+from lab.server import OPTIONS, Server, write
 from lab.service import SOCKET, UNIT
 
 GROUP = "recipe"
@@ -119,6 +120,80 @@ def init_script(lab):
     script("start", 1)
     lab.syslog.wait("Config file not found! .*/nothing|/nothing.*not found")
     lab.expect_clean()
+
+
+# -- a container ----------------------------------------------------------------------
+
+# As a container's syslogd does, it is back when its socket is there.
+SYSLOGD = """
+import os, socket
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("/run/container-log")
+os.chmod("/run/container-log", 0o666)
+if os.fork() == 0:
+    while True:
+        print(log.recv(65536).decode(errors="replace").rstrip("\\n\\0"), flush=True)
+"""
+ENTRYPOINT = """#!/bin/sh
+set -e
+python3 /run/syslogd.py
+mount --bind /run/container-log /dev/log
+exec setpriv --bounding-set "$RIGHTS" -- "$@"
+"""
+# What Docker leaves to root, and NET_ADMIN.
+RIGHTS = ("-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,"
+          "+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap,+net_admin")
+
+
+class Container(Server):
+    """pptpd in the foreground as first process, which has inherited a syslogd."""
+
+    def command(self):
+        return ["env", f"RIGHTS={RIGHTS}", "unshare", "--pid", "--fork", "--mount",
+                "--mount-proc", "--kill-child", "sh", "/run/entrypoint", *super().command()]
+
+    def find_log(self, regex, start=0):
+        return self.log.find(regex) if self.log else []
+
+    def wait_log(self, regex, timeout=30, start=0, count=1):
+        return self.log.wait(regex, timeout, count=count)
+
+    def first(self):
+        (pid,) = [pid for pid in self.pids() if processes.parent(pid) == self.process.pid]
+        return pid
+
+
+@recipe
+def container(lab):
+    """Docker: pptpd -f or --fg as process 1 beside a syslogd, with a container's rights; stopped."""
+    write("/run/syslogd.py", SYSLOGD)
+    write("/run/entrypoint", ENTRYPOINT)
+    write("/etc/ppp/ip-up", "#!/bin/sh\n(sleep 0.1; echo late >/run/ip-up-child) &\n", 0o755)
+    ns = lab.net.client()
+    for option in "-f", "--fg":
+        server = Container(lab, datapath="auto", args=[option])
+        lab.servers.append(server)
+        server.start()
+        first = server.first()
+        lab.expect(processes.title(first).startswith("/usr/sbin/pptpd "), processes.title(first))
+        lab.expect(open("/var/run/pptpd.pid").read() == "1\n", "the pid file does not say 1")
+        call = lab.client(ns, up=True)
+        lab.ping(ns, server.local_ip, count=1)
+        server.wait_log(rf"pptpd\[\d+\]: CTRL: Client {lab.net.addresses[ns]} control connection "
+                        "started")
+        server.wait_log(r"pppd\[\d+\]: .*MPPE")
+        poll(lambda: os.path.exists("/run/ip-up-child"), "a script's child has run")
+        os.unlink("/run/ip-up-child")
+        call.stop()
+        server.wait_log(r"pptpd\[\d+\]: call \d+ ended: .*client cleared the call")
+        poll(lambda: not [pid for pid in server.pids() if processes.state(pid) == "Z" or
+                          processes.name(pid) == "pppd"], "all are collected")
+        call = lab.client(ns, up=True)
+        os.kill(first, signal.SIGTERM)
+        call.wait_exit()
+        lab.expect(server.process.wait(60) == 0, f"docker stop: {server.process.returncode}")
+        lab.expect_clean()
+        os.unlink("/run/container-log")
 
 
 # -- set-up and start --------------------------------------------------------------
