@@ -29,6 +29,24 @@ def files(root):
             for folder, _, names in os.walk(root) for name in names}
 
 
+SPEC, PKGBUILD = "/lab/repo/contrib/rpm/pptpctrl.spec", "/lab/repo/contrib/arch/PKGBUILD"
+
+
+def check_recipes(lab, installed):
+    """The other packages' lists: of the configuration, the only one that they have of their own,
+    and of the Makefile's variables."""
+    etc = {path for path in installed if path.startswith("etc/")}
+    spec = open(SPEC).read()
+    listed = set(re.findall(r"(?m)^%config\(noreplace\) %\{_sysconfdir\}/(.*)", spec))
+    lab.expect({f"etc/{path}" for path in listed} == etc, f"{SPEC} lists {listed}, not {etc}")
+    backup = re.search(r"(?m)^backup=\((.*)\)", open(PKGBUILD).read()).group(1).split()
+    lab.expect(set(backup) == etc, f"{PKGBUILD} lists {backup}, not {etc}")
+    known = re.findall(r"(?m)^(\w+)\s*=", open("/lab/repo/Makefile").read())
+    unknown = set(re.findall(r"(\w+)=[%\"]", spec.split("%global make_it")[1].split("\n\n")[0]))
+    unknown -= set(known)
+    lab.expect(not unknown, f"{SPEC} sets what the Makefile has not: {unknown}")
+
+
 def make(goal, *variables):
     run(None, "make", "-s", "-C", "/lab/repo", f"B={BUILD}", "-o", "all", goal, f"DESTDIR={ROOT}",
         *variables)
@@ -43,6 +61,7 @@ def install_uninstall(lab):
                  "usr/lib/systemd/system/pptpd.service", "usr/share/man/man8/pptpd.8"):
         lab.expect(path in installed, f"{path} is missing in {sorted(installed)}")
     lab.expect(any(path.endswith("/pptpctrl.so") for path in installed), "no plugin")
+    check_recipes(lab, installed)
     write(f"{ROOT}/etc/pptpd.conf", "# edited\n")
     make("install")
     lab.expect(open(f"{ROOT}/etc/pptpd.conf").read() == "# edited\n", "edits were lost")
