@@ -101,6 +101,32 @@ control_echo_rp(uint8_t *buf, const uint8_t *request)
 }
 
 size_t
+control_sccrp(uint8_t *buf)
+{
+	size_t len = start(buf, SCCRP, 156);
+
+	put16(buf + 12, 0x0100);
+	buf[14] = 1;			/* all well */
+	put32(buf + 16, 3);
+	put32(buf + 20, 3);
+	put16(buf + 24, 1);
+	return len;
+}
+
+size_t
+control_ocrp(uint8_t *buf, uint16_t call_id, uint16_t peer_call_id)
+{
+	size_t len = start(buf, OCRP, 32);
+
+	put16(buf + 12, call_id);
+	put16(buf + 14, peer_call_id);
+	buf[16] = 1;
+	put32(buf + 20, 100000000);
+	put16(buf + 24, WINDOW);
+	return len;
+}
+
+size_t
 control_cut(const uint8_t *buf, size_t len)
 {
 	size_t n;

@@ -29,6 +29,10 @@ size_t control_stop_ccrq(uint8_t *buf);
 size_t control_echo_rq(uint8_t *buf, uint32_t identifier);
 size_t control_echo_rp(uint8_t *buf, const uint8_t *request);
 
+/* The server's answers. */
+size_t control_sccrp(uint8_t *buf);
+size_t control_ocrp(uint8_t *buf, uint16_t call_id, uint16_t peer_call_id);
+
 /* Length of the whole message at buf[0..len): 0 when it is not all there yet,
  * SIZE_MAX when it is none. */
 size_t control_cut(const uint8_t *buf, size_t len);

@@ -24,6 +24,7 @@
 static const char usage[] =
 "usage: pptpload MODE [OPTION]... SERVER\n"
 "       pptpload sink [ADDRESS]\n"
+"       pptpload bare ADDRESS\n"
 "       pptpload kernel [OPTION]... SERVER PPPD [ARGUMENT]...\n"
 "modes: login    all log in and hang up\n"
 "       hold     calls without traffic\n"
@@ -32,6 +33,7 @@ static const char usage[] =
 "       udp-up, udp-down   the same without a call, SERVER is the sink\n"
 "       control  connect, SCCRQ, SCCRP, close, one after the other\n"
 "       kernel   one call, its PPP by pppd on the kernel's PPTP socket\n"
+"       bare     a server: starts pppd on the kernel's PPTP socket, no more\n"
 "  -n CALLS      how many (1)\n"
 "  -u USER -p PASSWORD   (alice, wonder)\n"
 "  -N            USER is followed by the call's number, from 0\n"
@@ -112,7 +114,7 @@ mode_of(const char *name)
 {
 	static const char *const names[] = { "login", "hold", "echo", "up",
 	    "down", "both", "sink", "udp-up", "udp-down", "control",
-	    "kernel" };
+	    "kernel", "bare" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)
@@ -181,6 +183,8 @@ main(int argc, char **argv)
 		return control_main(&o);
 	case MODE_KERNEL:
 		return kernel_main(&o);
+	case MODE_BARE:
+		return bare_main(&o);
 	case MODE_LOGIN:
 	case MODE_HOLD:
 	case MODE_ECHO:

@@ -17,11 +17,12 @@ enum mode {
 	MODE_UDP_UP, MODE_UDP_DOWN,	/* through another client's call */
 	MODE_CONTROL,		/* connect, SCCRQ, SCCRP, close, in turn */
 	MODE_KERNEL,		/* one call, pppd on the kernel's socket */
+	MODE_BARE,		/* a server: pppds on the kernel's sockets */
 };
 
 struct options {
 	enum mode mode;
-	struct in_addr server;	/* sink: own address */
+	struct in_addr server;	/* sink, bare: own address */
 	struct in_addr target;	/* of bulk flows; 0: the call's peer */
 	struct in_addr source;	/* first of n_sources; 0: the kernel's */
 	unsigned n_sources;
@@ -49,5 +50,6 @@ int sink_main(const struct options *o);
 int udp_main(const struct options *o);
 int control_main(const struct options *o);
 int kernel_main(const struct options *o);
+int bare_main(const struct options *o);
 
 #endif
