@@ -71,7 +71,8 @@ endif
 
 PROTO	= $(wildcard pptpctrl/proto/*.c)
 SRC	= $(wildcard pptpctrl/*.c) $(PROTO) $(wildcard pptpctrl/net/*.c) \
-	  $(wildcard pptpctrl/priv/*.c) $(wildcard pptpctrl/cli/*.c)
+	  $(wildcard pptpctrl/priv/*.c) $(wildcard pptpctrl/cli/*.c) \
+	  plugin/record.c
 OBJ	= $(SRC:%.c=$(B)/%.o)
 
 .PHONY: all install uninstall clean unit check demo lint fuzz bench soak \
@@ -145,6 +146,10 @@ FUZZ	= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TIME = 60
 
 $(T)/pptpctrl/%.o: pptpctrl/%.c
+	$(Q)mkdir -p $(@D)
+	$(call msg,CC,$< (sanitized)) $(CC) $(TEST_CFLAGS) -c -o $@ $<
+
+$(T)/plugin/%.o: plugin/%.c
 	$(Q)mkdir -p $(@D)
 	$(call msg,CC,$< (sanitized)) $(CC) $(TEST_CFLAGS) -c -o $@ $<
 

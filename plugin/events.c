@@ -18,6 +18,7 @@
 
 #include "plugin.h"
 #include "event.h"
+#include "record.h"
 
 
 static int event_fd = -1;
@@ -536,7 +537,7 @@ pptp_events_options_done(void)
 	struct ev e = { .type = EV_CONFIG, .flags = wanted_flags() };
 
 	/* Only where nothing stays in memory for it. */
-	if (dryrun && pptp_wtmp_possible())
+	if (dryrun && pptp_record_possible())
 		e.flags |= EV_F_WTMP;
 	addr_given = ipcp_wantoptions[0].hisaddr;
 	send_event(&e);

@@ -84,9 +84,6 @@ int pptp_ifstats(const char *name, uint64_t *ret_rx, uint64_t *ret_tx);
 extern char pptp_wtmp_host[PPTP_WTMP_HOST_MAX];
 extern int pptp_wtmp_strip;
 
-/* Is there anything that login records can be written to? */
-int pptp_wtmp_possible(void);
-
 /* The user is on interface tty, or gone.  Neither waits for anything. */
 void pptp_wtmp_login(const char *tty, const char *name);
 void pptp_wtmp_logout(const char *tty);

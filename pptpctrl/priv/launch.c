@@ -25,6 +25,7 @@
 #include "log.h"
 #include "priv/inherit.h"
 #include "priv/launcher.h"
+#include "priv/logout.h"
 #include "priv/offload.h"
 #include "priv/pool.h"
 #include "priv/pppd.h"
@@ -203,8 +204,11 @@ send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
 
 	if (c->bounced && status == REP_EXIT_PPPD)
 		rep.status = REP_EXIT_CHANNEL;
-	if (c->ip_up)
+	if (c->ip_up) {
 		tell_no_ip_down(c);
+		if (c->la->l->conf->logwtmp && c->user[0] != '\0')
+			logout_write(c->ifname);
+	}
 	c->ip_up = false;
 	reply(c->la, &rep);
 	c->stage = STAGE_LEAVING;

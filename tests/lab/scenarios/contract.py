@@ -263,6 +263,38 @@ def logwtmp_stuck(lab):
     lab.expect(not os.path.exists(WTMP), f"{WTMP} was made")
 
 
+@scenario(group=GROUP, needs_build=True)
+def logwtmp_killed(lab):
+    """kill -9 of pppd, of its parent and then of pppd: the logout is recorded; nobody waits for it."""
+    empty_records()
+    server = lab.server(datapath="auto", conf="logwtmp\n")
+    ns = lab.net.client()
+    for parent_first in False, True:
+        call = lab.client(ns, up=True)
+        wait_last(OPEN)
+        (pppd,) = server.pppds()
+        if parent_first:
+            os.kill(processes.parent(pppd), 9)
+            server.wait_log("its parent process .* the call goes on", start=server.mark)
+        os.kill(pppd, 9)
+        wait_last(CLOSED)
+        call.wait_exit()
+        lab.expect_clean()
+    call = lab.client(ns, up=True)
+    wait_last(OPEN)
+    with open(WTMP, "r+") as handle, wtmpdb_locked():
+        fcntl.lockf(handle, fcntl.LOCK_EX)
+        mark = lab.syslog.mark()
+        os.kill(server.pppds()[0], 9)
+        server.wait_log(r"call \d+ ended", start=mark)
+        call.wait_exit()
+        call = lab.client(ns, up=True)
+        lab.ping(call.ns, server.local_ip, count=1)
+    call.stop()
+    wait_last(CLOSED)
+    lab.expect_clean()
+
+
 @contextlib.contextmanager
 def wtmpdb_locked():
     if not has_wtmpdb():
