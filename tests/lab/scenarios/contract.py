@@ -269,10 +269,15 @@ def logwtmp_killed(lab):
     empty_records()
     server = lab.server(datapath="auto", conf="logwtmp\n")
     ns = lab.net.client()
-    for parent_first in False, True:
+
+    def logged_in():
+        """The call and its pppd, once the writer of the record, another pppd, is gone."""
         call = lab.client(ns, up=True)
         wait_last(OPEN)
-        (pppd,) = server.pppds()
+        poll(lambda: len(server.pppds()) == 1, "the record is written")
+        return call, server.pppds()[0]
+    for parent_first in False, True:
+        call, pppd = logged_in()
         if parent_first:
             os.kill(processes.parent(pppd), 9)
             server.wait_log("its parent process .* the call goes on", start=server.mark)
@@ -280,12 +285,11 @@ def logwtmp_killed(lab):
         wait_last(CLOSED)
         call.wait_exit()
         lab.expect_clean()
-    call = lab.client(ns, up=True)
-    wait_last(OPEN)
+    call, pppd = logged_in()
     with open(WTMP, "r+") as handle, wtmpdb_locked():
         fcntl.lockf(handle, fcntl.LOCK_EX)
         mark = lab.syslog.mark()
-        os.kill(server.pppds()[0], 9)
+        os.kill(pppd, 9)
         server.wait_log(r"call \d+ ended", start=mark)
         call.wait_exit()
         call = lab.client(ns, up=True)
