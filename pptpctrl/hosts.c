@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define MAX_FILE	(1024u * 1024u)
 #define ITEM_SEPARATORS	", \t\r\n"
+#define WORD_SEPARATORS	" \t\r\v\f"	/* in a file of patterns */
 #define NUMERIC		"0123456789."
 
 enum item_kind {
@@ -49,6 +51,7 @@ struct reader {
 	unsigned line;		/* where the rule at hand starts */
 	bool deny;
 	bool failed;
+	bool reads;		/* files of patterns too */
 	conf_report_fn report;
 	void *arg;
 };
@@ -161,7 +164,7 @@ needs(const char *text)
 	if (strchr(text, '@') != NULL)
 		return *text == '@' ? "NIS" : "an ident server";
 	if (*text == '/')
-		return "another file";
+		return "a file of patterns that is not one of a file's";
 	if (text[strspn(text, NUMERIC "*?")] != '\0')
 		return "DNS";
 	return NULL;
@@ -225,27 +228,99 @@ read_client(struct reader *r, char *text, struct item *it)
 	read_address(r, text, it);
 }
 
+static bool
+add_item(struct reader *r, char *word, read_fn read, struct rule *rule)
+{
+	struct item *it = realloc(rule->item, (rule->n + 1) * sizeof(*it));
+
+	if (it == NULL) {
+		say(r, CONF_ERROR, "out of memory");
+		return false;
+	}
+	rule->item = it;
+	it += rule->n++;
+	*it = (struct item){ .kind = ITEM_EXCEPT };
+	if (read != NULL)
+		read(r, word, it);
+	return true;
+}
+
+/* All of the file, ended by NUL, to be freed.  NULL after a finding; *len is
+ * untouched when there is no such file, for which nothing is said. */
+static char *
+read_text(struct reader *r, const char *name, size_t *len)
+{
+	const char *why;
+	int fd = conf_open(name, &why);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	char *text = f != NULL ? malloc(MAX_FILE + 1) : NULL;
+
+	if (fd < 0 && errno == ENOENT)
+		return NULL;
+	if (text == NULL)
+		say(r, CONF_ERROR, "%s cannot be read: %s", name,
+		    fd < 0 ? why : strerror(errno));
+	if (text != NULL) {
+		*len = fread(text, 1, MAX_FILE, f);
+		text[*len] = '\0';
+		if (ferror(f) || !feof(f)) {
+			say(r, CONF_ERROR, "%s cannot be read, or is larger "
+			    "than %u bytes", name, MAX_FILE);
+			free(text);
+			text = NULL;
+		}
+	}
+	if (f != NULL)
+		fclose(f);
+	else if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+/* The patterns of a file, any of which may match; libwrap knows no comments
+ * there.  False: out of memory. */
+static bool
+read_patterns(struct reader *r, const char *name, struct rule *rule)
+{
+	struct reader in = *r;
+	size_t len;
+	char *text = read_text(r, name, &len), *rest = text, *line, *save;
+	bool ok = true;
+
+	if (text == NULL && !r->failed)
+		say(r, CONF_WARNING, "there is no file %s: it matches nobody, "
+		    "as before", name);
+	in.name = name;
+	in.line = 0;
+	in.reads = false;
+	while (ok && (line = strsep(&rest, "\n")) != NULL) {
+		in.line++;
+		for (char *word = strtok_r(line, WORD_SEPARATORS, &save);
+		    ok && word != NULL;
+		    word = strtok_r(NULL, WORD_SEPARATORS, &save))
+			ok = add_item(&in, word, read_client, rule);
+	}
+	r->failed = r->failed || in.failed;
+	free(text);
+	return ok;
+}
+
 /* Append the patterns of list to the rule.  False: out of memory. */
 static bool
 read_list(struct reader *r, char *list, read_fn read, struct rule *rule)
 {
 	char *save, *word;
-	struct item *grown, *it;
+	bool ok = true;
 
-	for (word = strtok_r(list, ITEM_SEPARATORS, &save); word != NULL;
+	for (word = strtok_r(list, ITEM_SEPARATORS, &save); ok && word != NULL;
 	    word = strtok_r(NULL, ITEM_SEPARATORS, &save)) {
-		grown = realloc(rule->item, (rule->n + 1) * sizeof(*it));
-		if (grown == NULL) {
-			say(r, CONF_ERROR, "out of memory");
-			return false;
-		}
-		rule->item = grown;
-		it = &grown[rule->n++];
-		*it = (struct item){ .kind = ITEM_EXCEPT };
-		if (!same(word, "EXCEPT"))
-			read(r, word, it);
+		if (*word == '/' && read == read_client && r->reads)
+			ok = read_patterns(r, word, rule);
+		else
+			ok = add_item(r, word, same(word, "EXCEPT") ? NULL :
+			    read, rule);
 	}
-	return true;
+	return ok;
 }
 
 /* --- options after the lists (hosts_options(5)) --------------------------- */
@@ -412,22 +487,29 @@ take_line(struct reader *r, const char **text, const char *end, unsigned *at,
 	return line[0] != '#' && line[strspn(line, " \t\r")] != '\0';
 }
 
+static void
+parse(struct reader *r, const char *text, size_t len)
+{
+	const char *end = text + len;
+	char *line = malloc(len + 1);
+	unsigned at = 0;
+
+	if (line == NULL)
+		say(r, CONF_ERROR, "out of memory for %zu bytes", len);
+	while (text < end && !r->failed && !r->h->decided)
+		if (take_line(r, &text, end, &at, line))
+			read_rule(r, line);
+	free(line);
+}
+
 bool
 hosts_parse(struct hosts *h, bool deny, const char *name, const char *text,
     size_t len, conf_report_fn report, void *arg)
 {
 	struct reader r = { .h = h, .name = name, .deny = deny,
 	    .report = report, .arg = arg };
-	const char *end = text + len;
-	char *line = malloc(len + 1);
-	unsigned at = 0;
 
-	if (line == NULL)
-		say(&r, CONF_ERROR, "out of memory for %zu bytes", len);
-	while (text < end && !r.failed && !h->decided)
-		if (take_line(&r, &text, end, &at, line))
-			read_rule(&r, line);
-	free(line);
+	parse(&r, text, len);
 	return !r.failed;
 }
 
@@ -471,32 +553,15 @@ bool
 hosts_load_file(struct hosts *h, bool deny, const char *name,
     conf_report_fn report, void *arg)
 {
-	struct reader r = { .name = name, .report = report, .arg = arg };
-	const char *why;
-	int fd = conf_open(name, &why);
-	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-	char *text;
+	struct reader r = { .h = h, .name = name, .deny = deny,
+	    .report = report, .arg = arg, .reads = true };
 	size_t len;
-	bool ok;
+	char *text = read_text(&r, name, &len);
 
-	if (fd < 0 && errno == ENOENT)
-		return true;
-	text = f != NULL ? malloc(MAX_FILE) : NULL;
-	if (text == NULL) {
-		say(&r, CONF_ERROR, "cannot be read: %s",
-		    fd < 0 ? why : strerror(errno));
-		if (f != NULL)
-			fclose(f);
-		return false;
-	}
-	len = fread(text, 1, MAX_FILE, f);
-	if (ferror(f) || !feof(f))
-		say(&r, CONF_ERROR, "cannot be read, or is larger than %u "
-		    "bytes", MAX_FILE);
-	fclose(f);
-	ok = !r.failed && hosts_parse(h, deny, name, text, len, report, arg);
+	if (text != NULL)
+		parse(&r, text, len);
 	free(text);
-	return ok;
+	return !r.failed;
 }
 
 bool

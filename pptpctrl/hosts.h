@@ -40,7 +40,8 @@ bool hosts_parse(struct hosts *h, bool deny, const char *name,
 bool hosts_ask(const struct hosts *h, struct in_addr client,
     struct in_addr server, const char **ret_name, unsigned *ret_line);
 
-/* hosts_parse for a file; one that is missing is empty. */
+/* hosts_parse for a file, with patterns that are names of files of patterns;
+ * one that is missing is empty. */
 bool hosts_load_file(struct hosts *h, bool deny, const char *name,
     conf_report_fn report, void *arg);
 

@@ -354,7 +354,9 @@ on_event(struct lcall *c, struct rep *rep)
 	case EV_UP:
 		if (ev->ifname[0])
 			memcpy(c->ifname, ev->ifname, sizeof(c->ifname));
-		if (ev->type == EV_UP)
+		if (ev->type == EV_BOUND)
+			logout_cancel(c->ifname);
+		else
 			ip_is_up(c, ev);
 		notify_changed(c->la);
 		break;
@@ -925,9 +927,11 @@ on_child(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
 	(void)si;
 	/* Per-call parents tell through their socket; orphaned scripts of
 	 * pppd are only collected. */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		logout_ended(pid);
 		if (pid == la->worker_pid)
 			worker_ended(la, status);
+	}
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,6 +239,41 @@ files_are_read_whole_or_refused(void **state)
 	unlink(name);
 }
 
+/* A pattern "/NAME" is whatever patterns are in that file. */
+static void
+files_of_patterns_are_read(void **state)
+{
+	char name[] = "/tmp/test_hosts.XXXXXX", list[] = "/tmp/test_list.XXXXXX";
+	int fd = mkstemp(name), list_fd = mkstemp(list);
+	struct in_addr who = { htonl(0x0a000001) }, other = { htonl(1) };
+	static const char bad[] = "10.0.0.2\n# 10.0.0.1\n";
+	struct hosts *h = hosts_new();
+	const char *by;
+	unsigned at;
+
+	(void)state;
+	dprintf(fd, "ALL: 192.0.2.1 %s 192.0.2.2\n", list);
+	dprintf(list_fd, "192.0.2.3\n\t172.16. 10.0.0.0/8");
+	assert_true(load(h, name));
+	assert_string_equal(said, "");
+	assert_false(hosts_ask(h, who, who, &by, &at));
+	assert_string_equal(by, name);
+	assert_int_equal(at, 1);
+	assert_true(hosts_ask(h, other, who, &by, &at));
+	assert_int_equal(pwrite(list_fd, bad, sizeof(bad) - 1, 0),
+	    sizeof(bad) - 1);
+	assert_false(load(h, name));
+	assert_non_null(strstr(said, "E \"#\""));
+	assert_int_equal(said_line, 2);
+	unlink(list);
+	assert_true(load(h, name));
+	assert_non_null(strstr(said, "W there is no file"));
+	close(fd);
+	close(list_fd);
+	unlink(name);
+	hosts_free(h);
+}
+
 static void
 findings_are_printable(void **state)
 {
@@ -253,6 +289,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_read_whole_or_refused),
+		cmocka_unit_test(files_of_patterns_are_read),
 		cmocka_unit_test(findings_are_printable),
 		cmocka_unit_test(everybody_comes_in_without_rules),
 		cmocka_unit_test(the_first_match_decides),

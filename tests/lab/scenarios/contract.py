@@ -294,6 +294,8 @@ def logwtmp_killed(lab):
         call.wait_exit()
         call = lab.client(ns, up=True)
         lab.ping(call.ns, server.local_ip, count=1)
+    # What waited is not taken for the end of the new call.
+    wait_last(OPEN)
     call.stop()
     wait_last(CLOSED)
     lab.expect_clean()

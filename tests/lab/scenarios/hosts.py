@@ -12,6 +12,8 @@ from lab.server import Server, has_poptop_copy, write
 ALLOW, DENY = "/etc/hosts.allow", "/etc/hosts.deny"
 SCCRQ = struct.pack("!HHIHHHHIIHH128x", 156, 1, 0x1A2B3C4D, 1, 0, 0x100, 0, 3, 3, 0, 0)
 
+BAD = "/etc/hosts.bad"      # a file of patterns
+
 # (hosts.allow, hosts.deny) where ADDRESS is the client's.
 TABLES = [
     ("", ""),
@@ -40,6 +42,10 @@ TABLES = [
     ("", "  # ALL: ALL\n"),
     ("", "PPTPD: all\n"),
     ("", "ALL: [::1] [2001:db8::]/32 ADDRESS\n"),
+    ("", f"ALL: {BAD}\n"),
+    ("", f"ALL: ALL EXCEPT 10. {BAD}\n"),
+    (f"pptpd: {BAD} : deny\n", ""),
+    ("", "ALL: /etc/hosts.no-such-file\n"),
 ]
 
 
@@ -54,7 +60,7 @@ def is_served(ns):
 
 
 def write_table(table, address):
-    for path, text in zip((ALLOW, DENY), table):
+    for path, text in zip((ALLOW, DENY, BAD), (*table, "10.9.9.9\n\t198.19. ADDRESS\n")):
         write(path, text.replace("ADDRESS", address))
 
 
