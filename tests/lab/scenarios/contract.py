@@ -274,8 +274,10 @@ def logwtmp_killed(lab):
         """The call and its pppd, once the writer of the record, another pppd, is gone."""
         call = lab.client(ns, up=True)
         wait_last(OPEN)
-        poll(lambda: len(server.pppds()) == 1, "the record is written")
-        return call, server.pppds()[0]
+        alive = lambda: [pid for pid in server.pppds() if processes.state(pid) != "Z"]
+        poll(lambda: len(alive()) == 1, "the record is written")
+        return call, alive()[0]
+
     for parent_first in False, True:
         call, pppd = logged_in()
         if parent_first:
