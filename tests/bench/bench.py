@@ -82,6 +82,9 @@ def main():
     parser.add_argument("--servers", default="", help="only these, with commas")
     parser.add_argument("--results", default=str(HERE / "results"))
     args = parser.parse_args()
+    unknown = set(args.servers.split(",")) - {"", *SERVERS["uml"].split(",")}
+    if unknown:
+        parser.error(f"no server is called {', '.join(sorted(unknown))}: {SERVERS['uml']}")
     args.reps = args.reps or (1 if args.quick else 5)
     args.seconds = args.seconds or (2 if args.quick else 3)
     need_root()

@@ -56,8 +56,8 @@ def plan(names, args):
         if not args.quick:
             add(rep, "ten-calls", [name for name in served if name not in NO_PATHS], ten_calls)
 
-    def logins(rep):
-        add(rep, "logins", ["bare", *served],
+    def logins(rep, servers):
+        add(rep, "logins", servers,
             lambda bench, name, args: bench.logins(20 if args.quick else 100))
 
     def cpu(rep, counts):
@@ -67,15 +67,15 @@ def plan(names, args):
 
     throughput(0)
     if uml:
-        logins(0)
+        logins(0, ["bare", *served])
         cpu(0, (1, 20) if args.quick else (1, 200))
         add(0, "memory", served, lambda bench, name, args: bench.memory(10 if args.quick else 50))
         if not args.quick:
-            cpu(0, (20, 100))
+            cpu(0, (20,))
     for rep in range(1, args.reps):
         throughput(rep)
         if uml:
-            logins(rep)
+            logins(rep, ("bare", "relay"))
     return work
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 from lab import KernelClient, LabError, poll, popen, pptp, processes, run
 
@@ -242,16 +243,23 @@ class Bench:
         return self.lab.load(ns, "login", "-n", count, "-P", 300).result(400)
 
     def cpu_per_packet(self, count):
-        """us of the server's own processes, all calls behind one address."""
+        """us of the server's own processes, all calls behind one address: while all calls stand,
+        and no login or hang-up is counted."""
         ns = self.client_namespace()
         self.start()
-        load = self.lab.load(ns, "echo", "-n", count, "-P", 300, "-z", 200,
-                             "-t", self.args.seconds * 2, "-R", max(2, 1000 // count))
-        load.wait("up", 400)
-        before = self.cpu()
+        seconds, each = self.args.seconds * 2, max(2, 1000 // count)
+        load = self.lab.load(ns, "echo", "-n", count, "-P", 300, "-z", 200, "-t", seconds + 3,
+                             "-R", each)
+        load.wait("begun", 400)
+        time.sleep(1)
+        before, begun = self.cpu(), time.monotonic()
+        time.sleep(seconds)
+        used, took = self.cpu() - before, time.monotonic() - begun
         result = load.result(200)
-        used = self.cpu() - before
-        figure("cpu", self.name, used * 1e6 / max(1, 2 * result["received"]), "us", calls=count,
+        if used < 0:        # some of its processes, and their time, are gone
+            raise LabError(f"calls ended meanwhile: {result['failures']}")
+        packets = 2 * each * count * took * result["received"] / result["sent"]
+        figure("cpu", self.name, used * 1e6 / packets, "us", calls=count,
                received=result["received"], sent=result["sent"], rep=self.rep)
 
     def cpu(self):

@@ -463,6 +463,8 @@ load_main(const struct options *o)
 		begun = now_us();
 		l->working = true;
 		traffic_start(l);
+		printf("{\"event\":\"begun\"}\n");
+		fflush(stdout);
 		run(l, working, o->pps > 0 ? 1 : 10);
 		took = now_us() - begun;
 		l->working = false;

@@ -1,6 +1,7 @@
 """Many calls of the load generator, a client that shares no source with the server."""
 
 import os
+import time
 
 from lab import Skip, poll, processes, scenario
 
@@ -57,6 +58,20 @@ def many_addresses(count):
     return ",".join(f"10.1.{net}.1-250" for net in range(-(-count // 250)))
 
 
+def idle_cpu(server, seconds=20):
+    """% of a CPU that the manager and the network process use while nothing happens."""
+    worker, = (pid for pid in server.pids() if processes.name(pid) == "pptpd-worker")
+
+    def used():
+        words = [processes.read(pid, "stat").rpartition(")")[2].split()
+                 for pid in (server.process.pid, worker)]
+        return [(int(w[11]) + int(w[12])) / os.sysconf("SC_CLK_TCK") for w in words]
+
+    before = used()
+    time.sleep(seconds)         # what is measured is time in which nothing happens
+    return [100 * (now - then) / seconds for now, then in zip(used(), before)]
+
+
 def memory(pids):
     """MB of their own, what several share counted once."""
     return sum(processes.memory(pid).get("Pss", 0) for pid in pids) / 1024
@@ -76,6 +91,8 @@ def thousand_calls(lab):
     up = load.wait("up", 3600)
     lab.expect(up["up"] == MANY, f"only {up}")
     lab.note(f"{MANY} up after {up['ms'] / 1000:.0f} s; {memory(server.pids()):.0f} MB with pppds")
+    manager, worker = idle_cpu(server)
+    lab.note(f"idle: manager {manager:.1f} %, network process {worker:.1f} % of a CPU")
     lab.net.cut(client)
     load.wait("none", 600)
     lab.net.uncut(client)
