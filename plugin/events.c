@@ -410,6 +410,7 @@ report_auth(void *ctx, int arg)
 
 	(void)ctx;
 	(void)arg;
+	strlcpy(e.ifname, ppp_ifname(), sizeof(e.ifname));
 	ppp_peer_authname(e.name, sizeof(e.name));
 	send_event(&e);
 	hook_choice(e.name);

@@ -349,14 +349,13 @@ on_event(struct lcall *c, struct rep *rep)
 		return;
 	case EV_AUTH:
 		memcpy(c->user, ev->name, sizeof(c->user));
+		logout_cancel(ev->ifname);
 		break;
 	case EV_BOUND:
 	case EV_UP:
 		if (ev->ifname[0])
 			memcpy(c->ifname, ev->ifname, sizeof(c->ifname));
-		if (ev->type == EV_BOUND)
-			logout_cancel(c->ifname);
-		else
+		if (ev->type == EV_UP)
 			ip_is_up(c, ev);
 		notify_changed(c->la);
 		break;
