@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import struct
 
@@ -99,7 +100,7 @@ def tables(lab):
 
 @scenario(group="hosts", needs_build=True)
 def refused_client(lab):
-    """Closed at once with one line for many; others are served; calls come up."""
+    """Closed at once with one line for many, until a reload; others are served."""
     bad, good = lab.net.client(), lab.net.client()
     write(DENY, "# one\nALL: " + lab.net.addresses[bad] + "\n")
     server = lab.server()
@@ -109,6 +110,10 @@ def refused_client(lab):
     lab.expect(len(lines) < 20 and re.search(re.escape(
         f"Client {lab.net.addresses[bad]} refused: {DENY} line 2 "), lines[0].text), f"{lines}")
     call = lab.client(good, up=True)
+    os.unlink(DENY)
+    server.send_signal(signal.SIGHUP)
+    server.wait_log("connections available", start=server.mark, count=2)
+    lab.expect(is_served(bad), "the client is refused after a reload")
     lab.ping(call.ns, server.local_ip)
     call.stop()
     server.wait_log(r"call \d+ ended")
