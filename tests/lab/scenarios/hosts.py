@@ -6,7 +6,7 @@ import signal
 import socket
 import struct
 
-from lab import LabError, run, scenario
+from lab import LabError, poll, run, scenario
 from lab.namespaces import inside
 from lab.server import Server, has_poptop_copy, write
 
@@ -117,6 +117,7 @@ def refused_client(lab):
     lab.ping(call.ns, server.local_ip)
     call.stop()
     server.wait_log(r"call \d+ ended")
+    server.idle = poll(server.settled, "the server of after the reload is idle")
     lab.expect_clean()
 
 
