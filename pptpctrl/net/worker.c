@@ -18,8 +18,9 @@
 
 #define FROZEN_US	30000000u	/* as long as per-call parents wait */
 /* Frames go before what else the machine computes: on one CPU a process that
- * each frame wakes would run between any two of a batch. */
-#define NICE		(-10)
+ * each frame wakes would run between any two of a batch.  More than this, and
+ * this process runs between any two of its senders' frames. */
+#define NICE		(-5)
 
 uint64_t
 worker_now(const struct worker *w)
