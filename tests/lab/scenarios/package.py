@@ -231,6 +231,10 @@ def fresh(lab):
     set_up_as_the_guides_say()
     systemctl("restart", "pptpd")
     Site(lab).visit()
+    # Debian's chkconfig pptpd off, on.
+    for word, enabled in ("disable", False), ("enable", True):
+        tool(lab, "update-rc.d", "pptpd", word)
+        expect_server(lab, "pptpctrl", enabled)
     # Words of the guides that systemctl does not know.
     with contextlib.ExitStack() as stack:
         call = Site(lab).call()
