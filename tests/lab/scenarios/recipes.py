@@ -272,6 +272,16 @@ def service_commands(lab):
     lab.expect(states == ["inactive", "inactive"], f"after {SCRIPT} stop: {states}")
     run(None, SCRIPT, "start")
     visit()
+    # The confined server writes the logout that a killed pppd does not.
+    call = lab.client(ns, up=True)
+    newest = lambda: [line for line in run(None, "last", check=False).stdout.splitlines()
+                      if "ppp" in line][0]
+    poll(lambda: re.search("still logged in|gone - no logout", newest()), "last shows the login")
+    for pid in processes.pids():
+        if processes.title(pid).startswith("/usr/sbin/pppd local "):
+            os.kill(pid, signal.SIGKILL)
+    poll(lambda: re.search(r"- \d\d:\d\d ", newest()), "last shows the logout")
+    call.wait_exit()
     systemd.systemctl("disable", "--now", "pptpd")
     states = [systemd.show(unit, "ActiveState") for unit in (UNIT, SOCKET)]
     lab.expect(states == ["inactive", "inactive"], f"after disable --now: {states}")
