@@ -254,18 +254,20 @@ read_text(struct reader *r, const char *name, size_t *len)
 	int fd = conf_open(name, &why);
 	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	char *text = f != NULL ? malloc(MAX_FILE + 1) : NULL;
+	/* Findings name r's own file anyway. */
+	const char *of = name != r->name ? name : "", *blank = *of ? " " : "";
 
 	if (fd < 0 && errno == ENOENT)
 		return NULL;
 	if (text == NULL)
-		say(r, CONF_ERROR, "%s cannot be read: %s", name,
+		say(r, CONF_ERROR, "%s%scannot be read: %s", of, blank,
 		    fd < 0 ? why : strerror(errno));
 	if (text != NULL) {
 		*len = fread(text, 1, MAX_FILE, f);
 		text[*len] = '\0';
 		if (ferror(f) || !feof(f)) {
-			say(r, CONF_ERROR, "%s cannot be read, or is larger "
-			    "than %u bytes", name, MAX_FILE);
+			say(r, CONF_ERROR, "%s%scannot be read, or is larger "
+			    "than %u bytes", of, blank, MAX_FILE);
 			free(text);
 			text = NULL;
 		}

@@ -226,7 +226,7 @@ files_are_read_whole_or_refused(void **state)
 	assert_false(load(h, name));
 	assert_non_null(strstr(said, "larger than"));
 	assert_false(load(h, "/dev/null/hosts.deny"));
-	assert_non_null(strstr(said, "cannot be read"));
+	assert_non_null(strstr(said, "E cannot be read"));
 	assert_false(load(h, "/tmp"));
 	assert_non_null(strstr(said, "E "));
 	/* The machine's own, whatever is in them. */
