@@ -76,6 +76,7 @@ set output '{target}'
 set title '{title}'
 set xlabel '{x}'
 set ylabel '{y}'
+set xrange [-0.5:{len(rows) - 0.5}]
 {'set logscale y' if logarithmic else 'set yrange [0:*]'}
 {'' if lines else 'set style data histograms'}
 set style fill solid 0.8 noborder
