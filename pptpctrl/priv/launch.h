@@ -59,10 +59,18 @@ enum launch_exit {
 	LAUNCH_CRASHED = 3,	/* worker lost: start again */
 };
 
+/* --- prepare.c ---------------------------------------------------------- */
+
 /* Find out what the machine can do and open everything.  0, or -1 with one
  * sentence that says what to do. */
 int launch_prepare(struct launch *l, const struct conf *conf,
     char why[LAUNCH_WHY_MAX]);
+
+/* Find out whether calls can be made: what takes time, or makes a process.
+ * As launch_prepare, which does it but where calls are to go on at once. */
+int launch_check_pppd(struct launch *l, char why[LAUNCH_WHY_MAX]);
+
+/* --- launch.c ----------------------------------------------------------- */
 
 /* Runs in the new worker process; returns its exit status. */
 typedef int (*launch_worker_fn)(const struct launch *l, int control);

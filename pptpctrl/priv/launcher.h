@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The launcher's own state, for its parts: launch.c serves, succeed.c lets
- * one worker follow another, inherit.c one launcher another, orphan.c stands
- * in for dead per-call parents.
+ * The launcher's own state, for its parts: launch.c runs the loop and hears
+ * signals, verbs.c does what the worker asks for, lcall.c is the life of a
+ * call, succeed.c lets one worker follow another, inherit.c one launcher
+ * another, orphan.c stands in for dead per-call parents.
  */
 #ifndef PRIV_LAUNCHER_H
 #define PRIV_LAUNCHER_H
@@ -116,28 +117,40 @@ void reply(struct launcher *la, struct rep *rep);
 /* Leave the loop when all is over and that is wanted. */
 void finish_if_done(struct launcher *la);
 
+/* --- lcall.c ------------------------------------------------------------ */
+
 /* Give back all that c has. */
 void call_free(struct lcall *c);
 
-/* The call's per-call parent is gone: end its pppd. */
-void parent_lost(struct lcall *c);
-
-/* End each call in order. */
-void end_all_calls(struct launcher *la);
-
-/* ipc_fn of a call's parent and of the worker. */
-void on_shim(void *arg, const void *buf, size_t len, int fd);
-void on_worker(void *arg, const void *buf, size_t len, int fd);
+/* Its channel is pppd's now. */
+void call_close_channel(struct lcall *c);
 
 /* End it in order. */
 void call_stop(struct lcall *c);
 
-/* What the plugin said. */
-void on_event(struct lcall *c, struct rep *rep);
+/* End each call in order. */
+void end_all_calls(struct launcher *la);
 
 /* Its pppd is over: tell the worker, free it when its interface is gone. */
 void send_exited(struct lcall *c, enum rep_exit_status status,
     int wait_status, int error);
+
+/* The call's per-call parent is gone: end its pppd. */
+void parent_lost(struct lcall *c);
+
+/* What the plugin said. */
+void on_event(struct lcall *c, struct rep *rep);
+
+/* ipc_fn of its per-call parent. */
+void on_shim(void *arg, const void *buf, size_t len, int fd);
+
+/* --- verbs.c ------------------------------------------------------------ */
+
+/* ipc_fn of the worker. */
+void on_worker(void *arg, const void *buf, size_t len, int fd);
+
+/* Hear of frames for sessions that are gone.  0 or -errno. */
+int watch_tunnel(struct launcher *la);
 
 /* --- orphan.c ----------------------------------------------------------- */
 
