@@ -199,6 +199,13 @@ pty_read(struct channel *c)
 		c->rx(c->arg, NULL, 0);
 }
 
+void
+channel_read(struct channel *c)
+{
+	if (c->kind == CHANNEL_PTY)
+		pty_read(c);
+}
+
 static int
 on_pty(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {

@@ -90,6 +90,9 @@ void channel_put(struct channel *c, uint8_t *frame, size_t len);
 /* Write what was put. */
 void channel_flush(struct channel *c);
 
+/* Give rx what lies in a pty; the L2TP socket is its owner's to read. */
+void channel_read(struct channel *c);
+
 /* Forget it; a pty is hung up. */
 void channel_close(struct channel *c);
 

@@ -105,6 +105,16 @@ relay_attach_pty(struct relay *r, struct flow *f, int fd)
 }
 
 void
+relay_last(struct relay *r, struct flow *f)
+{
+	if (!f->relay)
+		return;
+	if (r->udp_fd >= 0)
+		relay_on_udp(NULL, r->udp_fd, 0, r);
+	channel_read(&f->channel);
+}
+
+void
 relay_detach(struct relay *r, struct flow *f)
 {
 	uint32_t h;

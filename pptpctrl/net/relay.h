@@ -48,6 +48,9 @@ void relay_up(struct flow *f);
 /* Bring the flow's counts up to date with what the fast path did. */
 void relay_look(struct flow *f);
 
+/* pppd is gone: send what it said last, which the client may wait for. */
+void relay_last(struct relay *r, struct flow *f);
+
 /* Forget the flow and close its channel.  Harmless when not attached. */
 void relay_detach(struct relay *r, struct flow *f);
 

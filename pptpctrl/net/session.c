@@ -852,8 +852,10 @@ exited(struct session *s, const struct rep *rep)
 	    PPPD_AUTH_FAILED && why == CALL_END_PPPD && !s->was_up)
 		auth_failed(s);
 	/* Late frames must find nobody. */
-	if (s->worker->relay)
+	if (s->worker->relay) {
+		relay_last(s->worker->relay, &s->flow);
 		relay_detach(s->worker->relay, &s->flow);
+	}
 	leave_queues(s);
 	conn_exited(s->conn, s->slot, why);
 }

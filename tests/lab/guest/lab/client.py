@@ -102,6 +102,14 @@ class Client:
         except subprocess.TimeoutExpired:
             raise LabError(f"{self.ns}: pppd was still there after {timeout} s") from None
 
+    def wait_refused(self):
+        """The server took no password. pppd's status says so (19), but where the server hangs up
+        before both have said goodbye (16)."""
+        self.wait_log("CHAP authentication failed")
+        status = self.wait_exit()
+        if status not in (16, 19):
+            raise LabError(f"{self.user} in {self.ns} ended with {status}, and was not refused")
+
     def stop(self, number=signal.SIGTERM, timeout=60):
         """Ends the call as a user would (SIGTERM); returns pppd's exit status."""
         if self.running():
