@@ -7,34 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "net/adopt.h"
+#include "net/ids.h"
 #include "net/worker.h"
 #include "reason.h"
 
-#define REST_MS		60000u	/* a freed call id waits so long */
 #define OPEN_TRIES	8u	/* ids that another program has */
 #define START_PLACE_MS	10000u	/* a slow login keeps its place so long */
 #define PUMP_MS		1000u
 #define SESSION_LINE	256
 #define PPPD_AUTH_FAILED 11	/* pppd(8), exit status */
 
-enum id_state { ID_FREE, ID_USED, ID_RESTING };
-
-struct resting {
-	STAILQ_ENTRY(resting) next;
-	uint16_t id;
-	uint64_t until;
-};
-
 TAILQ_HEAD(start_list, session);
 
 struct sessions {
 	struct session *by_id[UINT16_MAX + 1];
-	uint8_t id_state[UINT16_MAX + 1];
-	STAILQ_HEAD(, resting) resting;
+	struct ids ids;
 	unsigned count;
 	/* max-starting: those with GRE first. */
 	struct start_list with_gre, without;
@@ -53,7 +43,7 @@ sessions_new(struct worker *w)
 	(void)w;
 	if (!ss)
 		return NULL;
-	STAILQ_INIT(&ss->resting);
+	ids_init(&ss->ids);
 	TAILQ_INIT(&ss->with_gre);
 	TAILQ_INIT(&ss->without);
 	TAILQ_INIT(&ss->starting);
@@ -94,55 +84,6 @@ session_next(struct worker *w, unsigned from)
 	return NULL;
 }
 
-/* --- call ids ----------------------------------------------------------- */
-
-static void
-wake_rested(struct sessions *ss, uint64_t now)
-{
-	struct resting *r;
-
-	while ((r = STAILQ_FIRST(&ss->resting)) && r->until <= now) {
-		STAILQ_REMOVE_HEAD(&ss->resting, next);
-		ss->id_state[r->id] = ID_FREE;
-		free(r);
-	}
-}
-
-/* A random id that no live call has and none had of late: late frames of an
- * old call must not reach a new one, and ids must not be guessed.  0: none. */
-static uint16_t
-take_id(struct worker *w)
-{
-	struct sessions *ss = w->sessions;
-	uint16_t start;
-
-	wake_rested(ss, worker_now(w));
-	if (getrandom(&start, sizeof(start), 0) != sizeof(start))
-		return 0;
-	for (unsigned i = 0; i <= UINT16_MAX; i++) {
-		uint16_t id = (uint16_t)(start + i);
-
-		if (id != 0 && ss->id_state[id] == ID_FREE) {
-			ss->id_state[id] = ID_USED;
-			return id;
-		}
-	}
-	return 0;
-}
-
-static void
-rest_id(struct worker *w, uint16_t id)
-{
-	struct resting *r = malloc(sizeof(*r));
-
-	if (!r)
-		return;		/* it stays used: safe, and one id poorer */
-	r->id = id;
-	r->until = worker_now(w) + REST_MS;
-	w->sessions->id_state[id] = ID_RESTING;
-	STAILQ_INSERT_TAIL(&w->sessions->resting, r, next);
-}
-
 /* --- opening ------------------------------------------------------------ */
 
 static bool
@@ -161,12 +102,12 @@ session_open(struct worker *w, struct conn *conn, unsigned slot,
     uint16_t peer_call)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	uint16_t id = take_id(w);
+	uint16_t id = ids_take(&w->sessions->ids, worker_now(w));
 
 	if (!s || id == 0) {
 		free(s);
 		if (id != 0)
-			w->sessions->id_state[id] = ID_FREE;
+			ids_put(&w->sessions->ids, id);
 		return NULL;
 	}
 	flow_init(&s->flow, id, peer_call, conn_peer(conn), conn_own(conn));
@@ -180,7 +121,7 @@ session_open(struct worker *w, struct conn *conn, unsigned slot,
 		return s;
 	w->sessions->by_id[id] = NULL;
 	w->sessions->count--;
-	w->sessions->id_state[id] = ID_FREE;
+	ids_put(&w->sessions->ids, id);
 	free(s);
 	return NULL;
 }
@@ -194,11 +135,11 @@ try_other_id(struct session *s)
 
 	if (s->open_tries >= OPEN_TRIES)
 		return false;
-	id = take_id(w);
+	id = ids_take(&w->sessions->ids, worker_now(w));
 	if (id == 0)
 		return false;
 	w->sessions->by_id[s->flow.own_id] = NULL;
-	rest_id(w, s->flow.own_id);
+	ids_rest(&w->sessions->ids, s->flow.own_id, worker_now(w));
 	s->flow.own_id = id;
 	w->sessions->by_id[id] = s;
 	return ask_open(s);
@@ -736,7 +677,7 @@ session_free(struct session *s, const struct call *call)
 		relay_detach(w->relay, &s->flow);
 	w->sessions->by_id[s->flow.own_id] = NULL;
 	w->sessions->count--;
-	rest_id(w, s->flow.own_id);
+	ids_rest(&w->sessions->ids, s->flow.own_id, worker_now(w));
 	free(s);
 	pump(w);
 	worker_check_done(w);
@@ -951,7 +892,7 @@ session_adopt(struct session *s, int pty)
 	bool wanted = s->start_wanted;
 
 	ss->by_id[id] = s;
-	ss->id_state[id] = ID_USED;
+	ids_use(&ss->ids, id);
 	ss->count++;
 	s->adopted = true;
 	s->start_wanted = s->counts_start = false;
