@@ -21,7 +21,7 @@ EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest wa
 
 TRIED_AGAIN = 3         # more failures than that are no accident
 
-CHECK_GUESTS = 3        # of a release at once, in a check: scenarios wait as long as they work
+CHECK_GUESTS = 2        # of a release at once, in a check: scenarios wait as long as they work
 SHARE = 20              # scenarios that one of several guests takes at a time, fewer near the end
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one

@@ -79,7 +79,7 @@ class Stream:
     def moving(self, size=50_000):
         """So much more has come back."""
         want = self.n_back + size
-        poll(lambda: self.n_back >= want or self.error, "the stream moves", 60)
+        poll(lambda: self.n_back >= want or self.error, "the stream moves", 300)
 
     def longest_gap(self):
         """Without a byte, in ms, since this was asked for the last time."""
