@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,10 +16,6 @@
 #include "net/status.h"
 
 #define FROZEN_US	30000000u	/* as long as per-call parents wait */
-/* Frames go before what else the machine computes: on one CPU a process that
- * each frame wakes would run between any two of a batch.  More than this, and
- * this process runs between any two of its senders' frames. */
-#define NICE		(-5)
 
 uint64_t
 worker_now(const struct worker *w)
@@ -269,8 +264,6 @@ worker_main(const struct worker_setup *setup)
 	w->path = setup->path;
 	TAILQ_INIT(&w->conns);
 	limits(w);
-	/* Where that is not allowed it is slower, no more. */
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	sandbox_enter();
 	/* No right is left and no byte was read. */
 	r = set_up(w, setup);

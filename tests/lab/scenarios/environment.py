@@ -296,7 +296,7 @@ def options_unusable(lab):
     def directory():
         os.unlink(options)
         os.mkdir(options)
-    refused(lab, "a directory", rf"{options}.*(is a directory|Is a directory|not a regular file)",
+    refused(lab, "a directory", rf"PPP options file {options}: this is no regular file",
             mounts=directory)
     os.rmdir(options)
     refused(lab, "unknown option", rf"pppd refuses its options \(file {options}, exit status 2\): "
