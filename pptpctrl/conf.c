@@ -19,7 +19,6 @@
 #include "conf_impl.h"
 #include "hosts.h"
 
-#define MAX_FILE	(1024u * 1024u)
 #define MAX_FINDINGS	100u	/* about lines: a binary file has many */
 #define MAX_STIMEOUT	3600u
 #define DEFAULT_PORT	1723u
@@ -369,10 +368,10 @@ conf_parse(struct conf *conf, const char *name, const char *text, size_t len,
 	struct conf_found found[CONF_MAX_KEYWORDS] = { { .line = 0 } };
 	char *copy;
 
-	if (len > MAX_FILE) {
+	if (len > CONF_FILE_MAX) {
 		conf_say(&ctx, CONF_ERROR,
 		    "larger than %u bytes: this cannot be "
-		    "the configuration file", MAX_FILE);
+		    "the configuration file", CONF_FILE_MAX);
 		return false;
 	}
 	if ((copy = malloc(len + 1)) == NULL) {
@@ -406,16 +405,15 @@ conf_open(const char *path, const char **ret_why)
 	return -1;
 }
 
-/* All of fd, up to one byte more than we take.  NULL with errno: failed. */
-static char *
-read_all(int fd, size_t *ret_len)
+char *
+conf_read(int fd, size_t *ret_len)
 {
-	char *text = malloc(MAX_FILE + 1);
+	char *text = malloc(CONF_FILE_MAX + 1);
 	size_t len = 0;
 	ssize_t n = 1;
 
-	while (text != NULL && n != 0 && len < MAX_FILE + 1) {
-		n = read(fd, text + len, MAX_FILE + 1 - len);
+	while (text != NULL && n != 0 && len < CONF_FILE_MAX + 1) {
+		n = read(fd, text + len, CONF_FILE_MAX + 1 - len);
 		if (n > 0) {
 			len += (size_t)n;
 		} else if (n < 0 && errno != EINTR) {
@@ -452,7 +450,7 @@ load_file(struct conf *conf, conf_report_fn report, void *arg)
 		    "MGR: Config file not found! %s: %s: %s",
 		    conf->file, why,
 		    given ? "check -c" : "run as root");
-	else if ((text = read_all(fd, &len)) == NULL)
+	else if ((text = conf_read(fd, &len)) == NULL)
 		conf_say(&ctx, CONF_ERROR,
 		    "cannot be read: %s", strerror(errno));
 	else

@@ -179,6 +179,13 @@ bool conf_load(struct conf *conf, conf_report_fn report, void *arg);
  */
 int conf_open(const char *path, const char **ret_why);
 
+#define CONF_FILE_MAX	(1024u * 1024u)		/* bytes that we take */
+
+/* All that fd has, but no more than CONF_FILE_MAX + 1 bytes, to be freed.  Not
+ * ended by NUL, for which there is room up to CONF_FILE_MAX.  NULL with errno:
+ * it cannot be read. */
+char *conf_read(int fd, size_t *ret_len);
+
 /*
  * The same for text in memory, text[0..len), named name in findings:
  * what tests and the fuzzer call.  Does not touch the file system except to

@@ -11,7 +11,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define MAX_FILE	(1024u * 1024u)
 #define ITEM_SEPARATORS	", \t\r\n"
 #define WORD_SEPARATORS	" \t\r\v\f"	/* in a file of patterns */
 #define NUMERIC		"0123456789."
@@ -252,31 +251,25 @@ read_text(struct reader *r, const char *name, size_t *len)
 {
 	const char *why;
 	int fd = conf_open(name, &why);
-	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-	char *text = f != NULL ? malloc(MAX_FILE + 1) : NULL;
+	char *text = fd >= 0 ? conf_read(fd, len) : NULL;
 	/* Findings name r's own file anyway. */
 	const char *of = name != r->name ? name : "", *blank = *of ? " " : "";
 
-	if (fd < 0 && errno == ENOENT)
+	if (fd < 0) {
+		if (errno != ENOENT)
+			say(r, CONF_ERROR, "%s%scannot be read: %s", of, blank,
+			    why);
 		return NULL;
-	if (text == NULL)
-		say(r, CONF_ERROR, "%s%scannot be read: %s", of, blank,
-		    fd < 0 ? why : strerror(errno));
-	if (text != NULL) {
-		*len = fread(text, 1, MAX_FILE, f);
-		text[*len] = '\0';
-		if (ferror(f) || !feof(f)) {
-			say(r, CONF_ERROR, "%s%scannot be read, or is larger "
-			    "than %u bytes", of, blank, MAX_FILE);
-			free(text);
-			text = NULL;
-		}
 	}
-	if (f != NULL)
-		fclose(f);
-	else if (fd >= 0)
-		close(fd);
-	return text;
+	close(fd);
+	if (text != NULL && *len < CONF_FILE_MAX) {
+		text[*len] = '\0';
+		return text;
+	}
+	say(r, CONF_ERROR, "%s%scannot be read, or is larger than %u bytes",
+	    of, blank, CONF_FILE_MAX);
+	free(text);
+	return NULL;
 }
 
 /* The patterns of a file, any of which may match; libwrap knows no comments
