@@ -216,7 +216,8 @@ def unedited(lab):
     lab.expect(contents() == before, "the purge changed the configuration")
     apt(lab, "purge", "pptpctrl")
     left = [path for path in (*CONFIGURATION, SCRIPT) if os.path.exists(path)]
-    left += glob.glob("/etc/rc?.d/*pptpd") + glob.glob("/etc/systemd/system/*/pptpd.*") + glob.glob("/usr/*/pptp*ctrl*")
+    for pattern in "/etc/rc?.d/*pptpd", "/etc/systemd/system/*/pptpd.*", "/usr/*/pptp*ctrl*":
+        left += glob.glob(pattern)
     lab.expect(not left, f"left: {left}")
 
 
