@@ -1,5 +1,6 @@
 """One User-Mode Linux guest: how it is started, followed and ended."""
 
+import collections
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 from .common import CACHE, LAB, LabError, OUT, REPO, extra, extras, tree, unshare
@@ -36,10 +38,23 @@ exit $?
 """
 
 
+def try_lock(path):
+    """The file, locked; None where somebody else has it locked."""
+    lock = open(path, "a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    except BlockingIOError:
+        lock.close()
+        return None
+
+
 class Guest:
     """A context manager; what is left of the guest is removed at the end."""
 
     running = set()
+    on_cpu = collections.Counter()  # how many of this process's guests are there
+    choosing = threading.Lock()
 
     @staticmethod
     def label(release):
@@ -54,6 +69,7 @@ class Guest:
         self.out = self.dir / "out"
         self.console = self.out / "console.log"
         self.process = self.events = self.tree_lock = self.cpu_lock = None
+        self.cpu = None
         self.partial = ""
 
     def __enter__(self):
@@ -75,18 +91,20 @@ class Guest:
 
     def take_cpu(self):
         """User-Mode Linux passes each system call between two processes: on one CPU it is 3 to 4
-        times as fast as on two. Takes one that no other guest has, if there is one."""
-        cpus = sorted(os.sched_getaffinity(0))
-        for cpu in cpus:
-            lock = open(CACHE / f"cpu-{cpu}", "a")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.cpu = cpu
-                return lock
-            except BlockingIOError:
-                lock.close()
-        self.cpu = cpus[os.getpid() % len(cpus)]
-        return None
+        times as fast as on two. Takes one that fewest of our guests have, and of these one that
+        nobody else's guest has, if there is one."""
+        with Guest.choosing:
+            cpus = sorted(os.sched_getaffinity(0))
+            fewest = min(Guest.on_cpu[cpu] for cpu in cpus)
+            cpus = [cpu for cpu in cpus if Guest.on_cpu[cpu] == fewest]
+            self.cpu, lock = cpus[os.getpid() % len(cpus)], None
+            for cpu in cpus:
+                lock = try_lock(CACHE / f"cpu-{cpu}")
+                if lock:
+                    self.cpu = cpu
+                    break
+            Guest.on_cpu[self.cpu] += 1
+            return lock
 
     def start(self, stage):
         xstate = self.dir / "xstate.so"
@@ -127,6 +145,9 @@ class Guest:
         Guest.running.discard(self)
         self.events.close()
         self.tree_lock.close()
+        if self.cpu is not None:
+            with Guest.choosing:
+                Guest.on_cpu[self.cpu] -= 1
         if self.cpu_lock:
             self.cpu_lock.close()
         shutil.rmtree(self.dir, ignore_errors=True)
