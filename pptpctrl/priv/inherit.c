@@ -315,15 +315,21 @@ take_pty(struct lcall *c)
 static bool
 take_shim(struct lcall *c)
 {
+	struct shim_cmd here = { .op = SHIM_HERE, .pid = getpid() };
 	int fd = store_take(STORE_SHIM, c->id);
 
 	if (fd < 0)
 		return false;
 	if (is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 0))
 		c->shim = ipc_new(c->la->loop, fd, on_shim, c);
-	if (!c->shim)
+	if (!c->shim) {
 		drop(STORE_SHIM, c->id, fd);
-	return c->shim != NULL;
+		return false;
+	}
+	/* What it has to say must wait until there is a worker; its patience
+	 * must not. */
+	ipc_send(c->shim, &here, sizeof(here), -1);
+	return true;
 }
 
 /* Its parent had died before the launcher did. */
@@ -338,25 +344,44 @@ take_orphan(struct lcall *c)
 	return false;
 }
 
-/* Its per-call parent cannot be asked: it is ended by its pids, which mean
- * the same processes as before only with the same start times. */
+/* SIGTERM to the process that had this pid: one that started at another time
+ * is not meant. */
+static void
+terminate(pid_t pid, uint64_t start)
+{
+	int fd = proc_open(pid, start);
+
+	if (fd < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
+	close(fd);
+}
+
+/* Its per-call parent cannot be asked: it is ended by its pids. */
 static void
 end_doubtful(struct lcall *c)
 {
-	int fd = proc_open(c->shim_pid, c->shim_start);
-
 	log_err("call %u: the socket to its parent process was not kept: the "
 	    "call is ended", c->id);
 	c->stage = STAGE_ENDING;
-	if (fd >= 0) {
-		syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
-		close(fd);
-	}
+	terminate(c->shim_pid, c->shim_start);
 	parent_lost(c);
 }
 
+/* Whatever is done with this record may bring the manager down again, so
+ * nothing is.  Its descriptors are dropped with the rest of the store, and
+ * the worker tells the client, as of any call that is lost. */
 static void
-take_call(struct launcher *la, const struct saved_call *rec, bool blamed)
+end_untouched(const struct saved_call *rec)
+{
+	log_err("call %u: its record brought the manager down twice: the call "
+	    "is ended", rec->id);
+	terminate(rec->shim, rec->shim_start);
+	terminate(rec->pppd, rec->pppd_start);
+}
+
+static void
+take_call(struct launcher *la, const struct saved_call *rec)
 {
 	struct lcall *c;
 
@@ -369,7 +394,7 @@ take_call(struct launcher *la, const struct saved_call *rec, bool blamed)
 		c->channel = store_take(STORE_CHANNEL, c->id);
 		c->stage = STAGE_OPEN;
 		/* The worker tells its client, as of any that is lost. */
-		if (c->channel < 0 || blamed)
+		if (c->channel < 0)
 			call_free(c);
 		else
 			save_call(c);
@@ -379,7 +404,7 @@ take_call(struct launcher *la, const struct saved_call *rec, bool blamed)
 	save_call(c);
 	if (!take_shim(c) && !take_orphan(c))
 		end_doubtful(c);
-	else if (rec->stage == STAGE_ENDING || blamed)
+	else if (rec->stage == STAGE_ENDING)
 		call_stop(c);
 }
 
@@ -398,15 +423,14 @@ take_calls(struct launcher *la, struct state *old)
 	if (suspect > 0)
 		state_blame(old, (uint32_t)suspect);
 	for (i = 1; i <= server.n_calls; i++) {
-		bool blamed = state_blamed(old, i) >= BLAMED_MAX;
-
 		if (!saved_get_call(old, i, &call))
 			continue;
-		if (blamed)
-			log_err("call %u: its record brought the manager "
-			    "down twice: the call is ended", call.id);
+		if (state_blamed(old, i) >= BLAMED_MAX) {
+			end_untouched(&call);
+			continue;
+		}
 		state_begin(old, i);
-		take_call(la, &call, blamed);
+		take_call(la, &call);
 		state_end(old);
 		for (unsigned k = 0; la->call[call.id] &&
 		    k < state_blamed(old, i); k++)

@@ -141,6 +141,8 @@ from_launcher(struct shim *s)
 	} else if (cmd.op == SHIM_AGAIN) {
 		watch_launcher(s, cmd.pid);
 		say_again(s);
+	} else if (cmd.op == SHIM_HERE) {
+		watch_launcher(s, cmd.pid);
 	}
 }
 
@@ -203,11 +205,22 @@ report_exit(struct shim *s)
 	tell(s, &rep);
 }
 
-/* What time asks for; ms until it asks for more, or -1. */
+/* ms until time asks for something, or -1. */
 static int
+patience(const struct shim *s)
+{
+	uint64_t next = s->kill_at != 0 ? s->kill_at : s->wait_until;
+	uint64_t now = now_ms();
+
+	if (next == 0)
+		return -1;
+	return next > now ? (int)(next - now) : 0;
+}
+
+static void
 tick(struct shim *s)
 {
-	uint64_t now = now_ms(), next;
+	uint64_t now = now_ms();
 
 	if (s->kill_at != 0 && now >= s->kill_at) {
 		kill(s->pppd, SIGKILL);
@@ -217,8 +230,6 @@ tick(struct shim *s)
 		s->wait_until = 0;
 		end_pppd(s, ORPHAN_KILL_AFTER_MS);
 	}
-	next = s->kill_at != 0 ? s->kill_at : s->wait_until;
-	return next == 0 ? -1 : (int)(next - now) + 1;
 }
 
 static void
@@ -234,7 +245,7 @@ loop(struct shim *s)
 		};
 		struct signalfd_siginfo si;
 
-		if (poll(pfd, 5, tick(s)) < 0)
+		if (poll(pfd, 5, patience(s)) < 0)
 			continue;
 		if (pfd[4].revents) {
 			close(s->launcher);
@@ -254,6 +265,9 @@ loop(struct shim *s)
 		}
 		if (pfd[0].revents)
 			from_launcher(s);
+		/* Last: on a machine so busy that this process comes late
+		 * too, a launcher may have spoken in time. */
+		tick(s);
 	}
 }
 

@@ -19,6 +19,7 @@ enum shim_op {
 	SHIM_ADDR,		/* answer to EV_ADDR: remote */
 	SHIM_AGAIN,		/* launcher pid speaks from now on: say again
 				 * what there is to know of the call */
+	SHIM_HERE,		/* launcher pid will do so */
 };
 
 struct shim_cmd {
@@ -36,9 +37,9 @@ struct shim_cmd {
  *
  * When the launcher is gone and nobody holds its end of the pair, the call is
  * ended.  When somebody does (systemd), another launcher has SHIM_WAIT_MS to
- * speak.
+ * speak: as long as systemd lets a service take to start.
  */
-#define SHIM_WAIT_MS	30000
+#define SHIM_WAIT_MS	90000
 
 struct shim_args {
 	struct pppd_args pppd;

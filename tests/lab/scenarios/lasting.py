@@ -4,6 +4,7 @@ or changed may be seen by a client.
 
 import collections
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import mmap
@@ -21,6 +22,7 @@ from lab.wire import LOST_CARRIER, STOP_NONE, STOP_SHUTDOWN
 
 CHUNK = 4096
 PAUSE = 0.01     # between two chunks: the wire is read too
+SYS_CLONE3 = 435
 
 
 class Stream:
@@ -586,6 +588,44 @@ def pppd_died_meanwhile(lab):
     finish(calls, other)
 
 
+def process_of_pid(pid):
+    """Another process with the pid of one that ended, as kernels give them out some day."""
+    wanted = ctypes.c_int(pid)
+    clone_args = (ctypes.c_uint64 * 10)(0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0,
+                                        ctypes.addressof(wanted), 1)
+    libc = ctypes.CDLL(None, use_errno=True)
+    got = libc.syscall(SYS_CLONE3, clone_args, ctypes.sizeof(clone_args))
+    if got == 0:
+        os.execv("/bin/sleep", ["sleep", "600"])
+    if got != pid:
+        raise AssertionError(f"no process {pid}: {os.strerror(ctypes.get_errno())}")
+
+
+@scenario(datapaths=["relay"])
+def pids_reused(lab):
+    """A call's processes die while there is no launcher, and others get their pids: that call is
+    ended without touching them, the other one is kept."""
+    calls = Calls(lab, start=lab.supervised)
+    victim, other = calls.clients
+    parent = calls.before[call_id(calls, "alice")][3]
+    pids = [parent, *children(parent)]
+    kill_all(calls.server)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    poll(lambda: not any(processes.state(pid) for pid in pids), "they are gone")
+    for pid in pids:
+        process_of_pid(pid)
+    calls.server.start()
+    said = expect_told_and_gone(calls, victim)
+    lab.expect(said[-1:] == [("StopCCRQ", STOP_NONE)], f"told: {said}")
+    expect_kept_alone(calls, other, "bob")
+    for pid in pids:
+        lab.expect(processes.state(pid) == "S", f"the new {pid} was hurt")
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    finish(calls, other)
+
+
 def children(pid):
     return [child for child in processes.pids() if processes.parent(child) == pid]
 
@@ -601,6 +641,28 @@ def descriptor_lost(lab):
     said = expect_told_and_gone(calls, victim)
     lab.expect(said[-1:] == [("StopCCRQ", STOP_NONE)], f"told: {said}")
     expect_kept_alone(calls, other, "bob")
+    finish(calls, other)
+
+
+@scenario(datapaths=["relay"])
+def manager_record_blamed(lab):
+    """The launcher crashes twice over one call's record: that call is ended, the other one kept."""
+    calls = Calls(lab, start=lab.supervised)
+    victim, other = calls.clients
+    for _ in range(2):
+        expect_same(calls)
+        table = Table(calls.server.process.pid, "pptpd-calls")
+        kill_all(calls.server)
+        table.blame(slot_of(calls, table, victim.ns))
+        table.close()
+        calls.server.start()
+    calls.server.wait_log(r"its record brought the manager down twice: the call is ended", 60,
+                          calls.mark)
+    said = expect_told_and_gone(calls, victim)
+    lab.expect(said[-1:] == [("StopCCRQ", STOP_NONE)], f"told: {said}")
+    expect_kept_alone(calls, other, "bob")
+    again = lab.client(user="alice", up=True)
+    again.stop()
     finish(calls, other)
 
 
@@ -698,7 +760,7 @@ def nobody_comes(lab):
     """Descriptors are held, but no other launcher comes: the calls' parents end them."""
     calls = Calls(lab, start=lab.supervised)
     kill_all(calls.server)
-    poll(lambda: not calls.server.pppds(), "every pppd ends", 90)
+    poll(lambda: not calls.server.pppds(), "every pppd ends", 180)
     lab.expect(len(calls.server.held) > 0, "nothing was held")
     calls.server.start()
     for client in calls.clients:
