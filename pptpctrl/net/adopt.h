@@ -22,8 +22,9 @@ const struct state_kind *adopt_kind(void);
  */
 int adopt_all(struct worker *w, const struct worker_setup *setup);
 
-/* The connection is worth keeping: give it a record, the launcher a copy of
- * its socket.  Without a free slot it lives without. */
+/* The connection is worth keeping, if it is not kept already: give it a
+ * record, the launcher a copy of its socket.  Without a free slot it lives
+ * without. */
 void adopt_keep(struct conn *c);
 
 /* It is at rest: write its record.  Nothing happens for one not kept. */

@@ -336,7 +336,6 @@ note(struct conn *c, const struct ctrl_act *a)
 			    .shown_pid = c->shown_pid }, LOG_INFO, "CTRL: Client "
 			    "%s control connection started", ip);
 		c->announced = true;
-		adopt_keep(c);
 		log_debug("CTRL: Client %s: version %04x firmware %u host "
 		    "\"%s\" vendor \"%s\"", ip, c->ctrl.peer_version,
 		    c->ctrl.peer_firmware, log_escape(host, sizeof(host),
@@ -448,6 +447,9 @@ act(struct conn *c, const struct ctrl_acts *acts, const struct ctrl_act *a,
 			*ret_lost = true;
 		break;
 	case CTRL_ACT_OPEN:
+		/* Strangers that never ask for a call are not worth the
+		 * memory and the descriptors. */
+		adopt_keep(c);
 		open_call(c, a->slot % CTRL_MAX_CALLS, failed);
 		break;
 	case CTRL_ACT_START:
@@ -916,7 +918,7 @@ conn_shutdown(struct conn *c, enum call_end why)
 void
 conn_freeze_all(struct worker *w)
 {
-	struct conn *c;
+	struct conn *c, *next;
 
 	sd_event_source_disable_unref(w->listen_pause);
 	w->listen_pause = NULL;
@@ -927,7 +929,12 @@ conn_freeze_all(struct worker *w)
 		close(fd);
 	}
 	w->n_listen = 0;
-	TAILQ_FOREACH(c, &w->conns, next) {
+	for (c = TAILQ_FIRST(&w->conns); c; c = next) {
+		next = TAILQ_NEXT(c, next);
+		if (c->key == 0) {
+			conn_shutdown(c, CALL_END_SHUTDOWN);
+			continue;
+		}
 		if (c->io)
 			sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
 		if (c->timer)

@@ -96,8 +96,9 @@ void conn_up(struct conn *c, unsigned slot);
 void conn_exited(struct conn *c, unsigned slot, enum call_end why);
 void conn_terminate(struct conn *c, unsigned slot, enum call_end why);
 
-/* No new connections, and nothing more is read or done on those there are:
- * what comes waits in their sockets for another process. */
+/* No new connections; those that are not kept for another process are ended,
+ * on the others nothing more is read or done: what comes waits in their
+ * sockets. */
 void conn_freeze_all(struct worker *w);
 
 /* No new connections; end all. */
