@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "hosts.h"
+#include "net/accept.h"
 #include "net/adopt.h"
 #include "net/worker.h"
 #include "proto/frame.h"
@@ -18,8 +18,6 @@
 #define PID_MAX		4194304u	/* the kernel's PID_MAX_LIMIT */
 #define WRITE_WAIT_MS	10000u	/* nor one that reads nothing so long */
 #define LINGER_MS	3000u
-#define ACCEPT_BURST	64
-#define ACCEPT_PAUSE_US	100000u
 #define REFUSAL_MS	10000u	/* between two lines about the same */
 
 static void perform(struct conn *c, struct ctrl_acts *acts);
@@ -101,7 +99,8 @@ free_if_done(struct conn *c)
 		return false;
 	if (c->announced)
 		log_about(&(struct log_about){ .kind = LOG_DISCONNECTED,
-		    .peer = c->peer.s_addr, .shown_pid = c->shown_pid }, LOG_INFO, "CTRL: Client %s "
+		    .peer = c->peer.s_addr, .shown_pid = c->shown_pid },
+		    LOG_INFO, "CTRL: Client %s "
 		    "control connection finished", peer_text(c, ip));
 	if (c->gone)
 		*c->gone = true;
@@ -254,35 +253,16 @@ send_message(struct conn *c, const uint8_t *msg, size_t len)
 
 /* --- limits ------------------------------------------------------------- */
 
-/* One line for each kind of refusal and interval. */
-static void
-log_refusal(struct worker *w, struct in_addr peer, enum admit_count why)
-{
-	char ip[INET_ADDRSTRLEN];
-	uint32_t suppressed;
-
-	if (!log_rate_ok(&w->refusal_rate[why], worker_now(w), REFUSAL_MS,
-	    &suppressed))
-		return;
-	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
-	if (suppressed > 0)
-		log_warn("CTRL: Client %s refused: %s; and %u more since the "
-		    "last such line", ip, admit_count_text(why), suppressed);
-	else
-		log_warn("CTRL: Client %s refused: %s", ip,
-		    admit_count_text(why));
-}
-
 /* Another connection takes its place. */
-static void
-give_way(struct admit_client *client, enum admit_count why)
+void
+conn_give_way(struct admit_client *client, enum admit_count why)
 {
 	struct conn *c = (struct conn *)(void *)((char *)client -
 	    offsetof(struct conn, admit));
 	struct worker *w = c->worker;
 	struct ctrl_acts acts = { .n = 0 };
 
-	log_refusal(w, c->peer, why);
+	accept_log_refusal(w, c->peer, why);
 	/* A word of farewell, but not to a crowd. */
 	if (c->ctrl.state == CTRL_WAIT_SCCRQ ||
 	    admit_in_stage(w->admit, ADMIT_LEAVING) > ADMIT_LEAVING_MAX) {
@@ -301,7 +281,7 @@ greeted(struct conn *c)
 	    &c->admit, &why);
 
 	if (victim)
-		give_way(victim, why);
+		conn_give_way(victim, why);
 }
 
 /* --- actions ------------------------------------------------------------ */
@@ -412,11 +392,11 @@ open_call(struct conn *c, uint8_t slot, struct failed_opens *failed)
 		break;
 	case ADMIT_CALL_BUSY:
 		result = CALL_OPEN_BUSY;
-		log_refusal(w, c->peer, why);
+		accept_log_refusal(w, c->peer, why);
 		break;
 	case ADMIT_CALL_BANNED:
 		result = CALL_OPEN_POLICY;
-		log_refusal(w, c->peer, why);
+		accept_log_refusal(w, c->peer, why);
 		break;
 	}
 	failed->slot[failed->n] = slot;
@@ -635,7 +615,7 @@ on_timer(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
-/* --- accepting ---------------------------------------------------------- */
+/* --- beginning ---------------------------------------------------------- */
 
 /* From the client's address and port: the same after a restart. */
 static int32_t
@@ -670,6 +650,20 @@ conn_add(struct conn *c, struct worker *w, int fd)
 }
 
 void
+conn_begin(struct conn *c, uint64_t wait_ms)
+{
+	uint64_t from = worker_now(c->worker) + wait_ms;
+
+	if (wait_ms > 0) {
+		c->read_from = from;
+		sd_event_source_set_io_events(c->io, 0);
+	}
+	/* The client's time begins when it is listened to. */
+	ctrl_init(&c->ctrl, &c->worker->ctrl_conf, from);
+	arm(c);
+}
+
+void
 conn_resume(struct conn *c)
 {
 	if (c->fd >= 0 && c->out_len > 0)
@@ -680,181 +674,6 @@ conn_resume(struct conn *c)
 		messages(c);
 	else
 		settle(c);
-}
-
-static bool
-admitted(struct worker *w, struct conn *c, struct in_addr peer,
-    uint64_t *ret_wait_ms, struct admit_client **ret_victim,
-    enum admit_count *ret_why)
-{
-	if (admit_connect(w->admit, &c->admit, peer, worker_now(w),
-	    ret_wait_ms, ret_victim, ret_why))
-		return true;
-	log_refusal(w, peer, *ret_why);
-	return false;
-}
-
-/* Begin to serve a new connection, or close it. */
-static bool
-welcome(struct worker *w, int fd, struct in_addr peer)
-{
-	struct sockaddr_in own;
-	socklen_t len = sizeof(own);
-	struct admit_client *victim;
-	enum admit_count why;
-	uint64_t wait_ms;
-	struct conn *c = calloc(1, sizeof(*c));
-
-	if (!c || getsockname(fd, (struct sockaddr *)&own, &len) < 0) {
-		free(c);
-		close(fd);
-		return false;
-	}
-	/* A socket from systemd may be bound to more than listen names. */
-	if ((w->conf->listen_set && w->conf->listen.s_addr != INADDR_ANY &&
-	    own.sin_addr.s_addr != w->conf->listen.s_addr) ||
-	    !admitted(w, c, peer, &wait_ms, &victim, &why)) {
-		free(c);
-		close(fd);
-		return false;
-	}
-	c->peer = peer;
-	c->own = own.sin_addr;
-	if (conn_add(c, w, fd) < 0) {
-		admit_gone(w->admit, &c->admit);
-		free(c);
-		close(fd);
-		return false;
-	}
-	if (wait_ms > 0) {
-		c->read_from = worker_now(w) + wait_ms;
-		sd_event_source_set_io_events(c->io, 0);
-	}
-	/* The client's time begins when it is listened to. */
-	ctrl_init(&c->ctrl, &w->ctrl_conf, worker_now(w) + wait_ms);
-	arm(c);
-	if (victim)
-		give_way(victim, why);
-	return true;
-}
-
-static int
-on_resume(sd_event_source *src, uint64_t usec, void *arg)
-{
-	struct worker *w = arg;
-
-	(void)src;
-	(void)usec;
-	for (int i = 0; i < w->n_listen && !w->stopping; i++)
-		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_ON);
-	return 0;
-}
-
-/* Out of descriptors or memory: accepting at once again would only spin. */
-static void
-pause_listening(struct worker *w, int error)
-{
-	uint32_t suppressed;
-
-	for (int i = 0; i < w->n_listen; i++)
-		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_OFF);
-	sd_event_source_disable_unref(w->listen_pause);
-	w->listen_pause = NULL;
-	sd_event_add_time_relative(w->loop, &w->listen_pause,
-	    CLOCK_MONOTONIC, ACCEPT_PAUSE_US, 10000, on_resume, w);
-	if (log_rate_ok(&w->accept_rate, worker_now(w), 10000, &suppressed))
-		log_err("MGR: accept: %s; new clients wait (raise "
-		    "LimitNOFILE)", strerror(error));
-}
-
-/* hosts.allow and hosts.deny, if there is anything in them. */
-static bool
-hosts_let_in(struct worker *w, int fd, struct in_addr peer)
-{
-	struct sockaddr_in own = { .sin_family = AF_UNSPEC };
-	socklen_t len = sizeof(own);
-	char ip[INET_ADDRSTRLEN];
-	uint32_t suppressed;
-	const char *name;
-	unsigned line;
-
-	if (!w->conf->hosts)
-		return true;
-	getsockname(fd, (struct sockaddr *)&own, &len);
-	if (hosts_ask(w->conf->hosts, peer, own.sin_addr, &name, &line))
-		return true;
-	admit_note(w->admit, ADMIT_HOSTS);
-	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
-	if (log_rate_ok(&w->hosts_rate, worker_now(w), 10000, &suppressed))
-		log_about(&(struct log_about){ .kind = LOG_REFUSED,
-		    .peer = peer.s_addr, .reason = name }, LOG_NOTICE,
-		    "MGR: Client %s refused: %s line %u (%u more before, "
-		    "%llu in all)", ip, name, line, suppressed,
-		    (unsigned long long)admit_counted(w->admit, ADMIT_HOSTS));
-	return false;
-}
-
-static bool
-accepted(struct worker *w, int fd, struct in_addr peer)
-{
-	if (hosts_let_in(w, fd, peer))
-		return welcome(w, fd, peer);
-	close(fd);
-	return false;
-}
-
-bool
-conn_take(struct worker *w, int fd)
-{
-	struct sockaddr_in peer;
-	socklen_t len = sizeof(peer), size = sizeof(int);
-	int type = 0;
-
-	if (!w->stopping && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type,
-	    &size) == 0 && type == SOCK_STREAM &&
-	    getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
-	    len == sizeof(peer) && peer.sin_family == AF_INET)
-		return accepted(w, fd, peer.sin_addr);
-	close(fd);
-	return false;
-}
-
-static int
-on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
-{
-	struct worker *w = arg;
-
-	(void)src;
-	(void)revents;
-	for (int i = 0; i < ACCEPT_BURST; i++) {
-		struct sockaddr_in sin;
-		socklen_t len = sizeof(sin);
-		int got = accept4(fd, (struct sockaddr *)&sin, &len,
-		    SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (got < 0 && (errno == EMFILE || errno == ENFILE ||
-		    errno == ENOBUFS || errno == ENOMEM)) {
-			pause_listening(w, errno);
-			break;
-		}
-		if (got < 0 && errno == EAGAIN)
-			break;
-		if (got < 0)
-			continue;	/* that client gave up */
-		accepted(w, got, sin.sin_addr);
-	}
-	return 0;
-}
-
-int
-conn_listen(struct worker *w, int fd)
-{
-	int r = sd_event_add_io(w->loop, &w->listen_io[w->n_listen], fd,
-	    EPOLLIN, on_accept, w);
-
-	if (r >= 0)
-		w->n_listen++;
-	return r;
 }
 
 /* --- from the sessions -------------------------------------------------- */
@@ -920,15 +739,6 @@ conn_freeze_all(struct worker *w)
 {
 	struct conn *c, *next;
 
-	sd_event_source_disable_unref(w->listen_pause);
-	w->listen_pause = NULL;
-	for (int i = 0; i < w->n_listen; i++) {
-		int fd = sd_event_source_get_io_fd(w->listen_io[i]);
-
-		sd_event_source_disable_unref(w->listen_io[i]);
-		close(fd);
-	}
-	w->n_listen = 0;
 	for (c = TAILQ_FIRST(&w->conns); c; c = next) {
 		next = TAILQ_NEXT(c, next);
 		if (c->key == 0) {
@@ -947,8 +757,6 @@ conn_shutdown_all(struct worker *w)
 {
 	struct conn *c, *next;
 
-	for (int i = 0; i < w->n_listen; i++)
-		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_OFF);
 	for (c = TAILQ_FIRST(&w->conns); c; c = next) {
 		next = TAILQ_NEXT(c, next);
 		conn_shutdown(c, CALL_END_SHUTDOWN);

@@ -54,21 +54,20 @@ struct conn {			/* private to conn.c and adopt.c */
  */
 int conn_add(struct conn *c, struct worker *w, int fd);
 
+/* Begin with it after conn_add, and listen to it in wait_ms. */
+void conn_begin(struct conn *c, uint64_t wait_ms);
+
 /* What it has to do, after conn_add of one that another process began. */
 void conn_resume(struct conn *c);
 
 /* It cannot be read or written any more. */
 void conn_lost(struct conn *c);
 
+/* End the connection of client: another one takes its place. */
+void conn_give_way(struct admit_client *client, enum admit_count why);
+
 /* End the connection and its calls in order. */
 void conn_shutdown(struct conn *c, enum call_end why);
-
-/* Accept on listening socket fd.  0 or -errno. */
-int conn_listen(struct worker *w, int fd);
-
-/* Serve fd, a connection that another program accepted and that this owns
- * from now on.  False: it is none, or is not let in; then it is closed. */
-bool conn_take(struct worker *w, int fd);
 
 /* The client's address and ours on this connection. */
 struct in_addr conn_peer(const struct conn *c);
@@ -96,12 +95,11 @@ void conn_up(struct conn *c, unsigned slot);
 void conn_exited(struct conn *c, unsigned slot, enum call_end why);
 void conn_terminate(struct conn *c, unsigned slot, enum call_end why);
 
-/* No new connections; those that are not kept for another process are ended,
- * on the others nothing more is read or done: what comes waits in their
+/* Those that are not kept for another process are ended, on the others nothing more is read or done: what comes waits in their
  * sockets. */
 void conn_freeze_all(struct worker *w);
 
-/* No new connections; end all. */
+/* End all. */
 void conn_shutdown_all(struct worker *w);
 
 unsigned conn_count(const struct worker *w);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/accept.h"
 #include "net/stats.h"
 #include "net/worker.h"
 
@@ -315,7 +316,7 @@ on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	if (given >= 0 && c->req.op != STATUS_TAKE)
 		close(given);
 	else if (given >= 0)
-		c->count = conn_take(c->worker, given);
+		c->count = accept_take(c->worker, given);
 	if (!wait_for_traffic(c))
 		answer(c);
 	return 0;

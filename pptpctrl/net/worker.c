@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/accept.h"
 #include "net/adopt.h"
 #include "net/sandbox.h"
 #include "net/status.h"
@@ -73,6 +74,7 @@ freeze(struct worker *w)
 	w->frozen = true;
 	sd_event_source_disable_unref(w->status_io);
 	close(fd);
+	accept_end(w);
 	conn_freeze_all(w);
 	ipc_free(w->launcher);
 	w->launcher = NULL;
@@ -106,6 +108,7 @@ on_launcher(void *arg, const void *buf, size_t len, int fd)
 	}
 	if (rep.op == REP_SHUTDOWN) {
 		w->stopping = true;
+		accept_pause(w);
 		conn_shutdown_all(w);
 		worker_check_done(w);
 		return;
@@ -232,7 +235,7 @@ set_up(struct worker *w, const struct worker_setup *setup)
 		relay_on_claim(w->relay, on_claim);
 	}
 	for (int i = 0; i < setup->n_listen && r >= 0; i++)
-		r = conn_listen(w, setup->listen_fd[i]);
+		r = accept_listen(w, setup->listen_fd[i]);
 	if (r >= 0)
 		r = status_start(w, setup->status_fd);
 	if (r >= 0)
