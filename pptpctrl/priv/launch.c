@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <signal.h>
@@ -31,6 +30,7 @@
 #include "priv/pppd.h"
 #include "priv/probe.h"
 #include "priv/proc.h"
+#include "priv/rtnl.h"
 #include "priv/scope.h"
 #include "priv/shim.h"
 #include "priv/store.h"
@@ -39,32 +39,6 @@
 
 #define WORKER_END_MS	15000		/* from shutdown to SIGKILL */
 #define RESTART_SIGNAL	SIGUSR2	/* RestartKillSignal= of the unit */
-
-/* Does any interface here have addr, as its own or as its peer's? */
-static bool
-address_busy(struct in_addr addr)
-{
-	struct ifaddrs *list, *i;
-	bool busy = false;
-
-	if (getifaddrs(&list) < 0)
-		return false;
-	for (i = list; i && !busy; i = i->ifa_next) {
-		struct sockaddr_in sin;
-
-		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
-			continue;
-		memcpy(&sin, i->ifa_addr, sizeof(sin));
-		busy = sin.sin_addr.s_addr == addr.s_addr;
-		if (!busy && (i->ifa_flags & IFF_POINTOPOINT) &&
-		    i->ifa_dstaddr) {
-			memcpy(&sin, i->ifa_dstaddr, sizeof(sin));
-			busy = sin.sin_addr.s_addr == addr.s_addr;
-		}
-	}
-	freeifaddrs(list);
-	return busy;
-}
 
 void
 reply(struct launcher *la, struct rep *rep)
@@ -282,7 +256,7 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	/* pppd of a lost per-call parent comes to us, not to init. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	signal(SIGPIPE, SIG_IGN);
-	la->pool = pool_new(l->conf, address_busy);
+	la->pool = pool_new(l->conf, rtnl_has_address);
 	r = sd_event_new(&la->loop);
 	block_signals();
 	if (r >= 0)

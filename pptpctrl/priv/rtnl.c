@@ -197,6 +197,50 @@ rtnl_delete(int ifindex)
 	return change(&m);
 }
 
+/* Is addr in this RTM_NEWADDR, as the interface's own or its peer's? */
+static bool
+names_address(struct nlmsghdr *h, struct in_addr addr)
+{
+	struct rtattr *a = IFA_RTA(NLMSG_DATA(h));
+	int left = (int)IFA_PAYLOAD(h);
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if ((a->rta_type == IFA_LOCAL || a->rta_type == IFA_ADDRESS) &&
+		    RTA_PAYLOAD(a) == sizeof(addr) &&
+		    memcmp(RTA_DATA(a), &addr, sizeof(addr)) == 0)
+			return true;
+	return false;
+}
+
+bool
+rtnl_has_address(struct in_addr addr)
+{
+	uint8_t reply[REPLY_MAX] __attribute__((aligned(8)));
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	bool found = false, more = fd >= 0;
+	struct ifaddrmsg *i;
+	struct msg m;
+
+	i = begin(&m, RTM_GETADDR, NLM_F_DUMP, sizeof(*i));
+	i->ifa_family = AF_INET;
+	if (more && send(fd, &m, m.h.nlmsg_len, 0) < 0)
+		more = false;
+	while (more && !found) {
+		struct nlmsghdr *h = (struct nlmsghdr *)(void *)reply;
+		ssize_t left = recv(fd, reply, sizeof(reply), 0);
+
+		more = left > 0;
+		for (; NLMSG_OK(h, left) && !found; h = NLMSG_NEXT(h, left)) {
+			/* Else its end, or an error. */
+			more = h->nlmsg_type == RTM_NEWADDR;
+			found = more && names_address(h, addr);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
 /* The metrics' MTU, 0 when there is none. */
 static unsigned
 metric_mtu(struct rtattr *metrics)

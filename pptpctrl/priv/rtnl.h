@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The few things that the launcher asks the kernel by netlink: a device of
- * our own, the way to a client, whether there are IPsec policies.
+ * our own, the way to a client, who has an address, whether there are IPsec
+ * policies.
  */
 #ifndef PRIV_RTNL_H
 #define PRIV_RTNL_H
@@ -21,6 +22,10 @@ int rtnl_dummy(const char *name, unsigned mtu, struct in_addr near,
 
 /* 0, or -1 with errno. */
 int rtnl_delete(int ifindex);
+
+/* Does any interface here have addr, as its own or as its peer's?  No where
+ * the kernel does not say. */
+bool rtnl_has_address(struct in_addr addr);
 
 /* Which way leads from own to peer?  0 with the device's index and the
  * route's MTU (0: the device's), or -1 with errno. */
