@@ -177,16 +177,17 @@ is_data(const __u8 *p, __u16 protocol, int *ret_head, __u16 *ret_count)
 
 /*
  * Take the frame's number, if it is the next.  A frame that another CPU
- * forwards must not overtake one that this CPU's queue still holds: so one
- * CPU forwards until all of its have arrived.
+ * forwards must not overtake one that this CPU is still busy with, in a queue
+ * or on its way to PPP: so another CPU goes on only after a while.
  */
 static __always_inline bool
 claim(struct offload_state *st, __u64 word, __u32 seq)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 cpu = bpf_get_smp_processor_id() & 0xffff;
 
-	if (OFFLOAD_CPU(word) != (cpu & 0xffff) &&
-	    (__u16)*(volatile __u32 *)&st->arrived != (__u16)seq)
+	if (OFFLOAD_CPU(word) != cpu && OFFLOAD_CPU(word) != OFFLOAD_NO_CPU &&
+	    ((__u16)*(volatile __u32 *)&st->arrived != (__u16)seq ||
+	    bpf_ktime_get_ns() - st->last_in < OFFLOAD_SETTLE_US * 1000ull))
 		return false;
 	return __sync_val_compare_and_swap(&st->word, word,
 	    OFFLOAD_WORD(seq + 1, cpu, word & ~0xffffffffffffull)) == word;
@@ -295,23 +296,35 @@ reflect(struct iphdr *ip, const struct offload_dev *dev)
 	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
 }
 
-/* Is there a call that takes this frame of the tunnel?  Then *ret_state. */
-static __always_inline struct offload_call *
-call_out(struct __sk_buff *skb, const struct l2tp_packet *h, __u32 id,
-    struct offload_state **ret_state)
+/* May this frame of the tunnel be sent to the call's peer from here? */
+static __always_inline bool
+may_send(const struct __sk_buff *skb, const struct l2tp_packet *h,
+    const struct offload_call *call, const struct offload_state *st)
 {
-	struct offload_call *call = bpf_map_lookup_elem(&call_map, &id);
-	struct offload_state *st = bpf_map_lookup_elem(&state_map, &id);
 	__u16 count;
 	int head;
 
-	if (!call || !st || call->ifindex == 0 || !st->tx_on ||
-	    h->l2tp.flags != bpf_htons(2) ||
-	    skb->len - sizeof(struct ethhdr) + 2 > call->mtu ||
-	    !is_data(h->ppp, st->protocol, &head, &count))
-		return 0;
-	*ret_state = st;
-	return call;
+	return call->ifindex != 0 && h->l2tp.flags == bpf_htons(2) &&
+	    skb->len - sizeof(struct ethhdr) + 2 <= call->mtu &&
+	    is_data(h->ppp, st->protocol, &head, &count);
+}
+
+/* Take a turn with a frame to the peer, if it is ours and the frame may be
+ * sent; else the frame goes to the worker, and all that follow. */
+static __always_inline bool
+claim_out(struct offload_state *st, bool may)
+{
+	/* Only the worker changes it at the same time, and seldom. */
+	for (int i = 0; i < 4; i++) {
+		__u32 out = *(volatile __u32 *)&st->out;
+
+		if (may && (out & OFFLOAD_OUT_FAST))
+			return true;
+		if (__sync_val_compare_and_swap(&st->out, out,
+		    (out & ~OFFLOAD_OUT_FAST) + OFFLOAD_OUT_FRAME) == out)
+			return false;
+	}
+	return false;
 }
 
 SEC("tc")
@@ -319,12 +332,12 @@ int
 pptpctrl_out(struct __sk_buff *skb)
 {
 	struct l2tp_packet *h;
-	struct offload_state *st = 0;
+	struct offload_state *st;
 	struct offload_call *call;
 	struct offload_dev *dev;
 	struct gre_packet *g;
 	__u32 zero = 0, payload, seq, ack, id, got;
-	bool with_ack;
+	bool with_ack, may;
 	__u8 tos;
 
 	dev = bpf_map_lookup_elem(&dev_map, &zero);
@@ -336,16 +349,20 @@ pptpctrl_out(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (h->ip.saddr != dev->near || h->ip.daddr != dev->far)
 		return TC_ACT_UNSPEC;
-	/* From the relay, short, or a fragment: as if there were no call. */
+	/* From the relay, or no L2TP: as if there were no call. */
 	if (*(__u8 *)&h->ip != 0x45 || h->ip.protocol != IPPROTO_UDP ||
 	    (h->ip.frag_off & bpf_htons(IP_FRAGMENT)) ||
 	    h->udp.source != dev->kernel_port || skb->gso_segs > 1 ||
-	    dev->paused ||
-	    (void *)(h + 1) > (void *)(long)skb->data_end)
+	    (void *)&h->ppp > (void *)(long)skb->data_end)
 		return reflect(&h->ip, dev);
 	id = bpf_ntohs(h->l2tp.session);
-	call = call_out(skb, h, id, &st);
+	call = bpf_map_lookup_elem(&call_map, &id);
+	st = bpf_map_lookup_elem(&state_map, &id);
 	if (!call || !st)
+		return reflect(&h->ip, dev);
+	may = !dev->paused && (void *)(h + 1) <= (void *)(long)skb->data_end &&
+	    may_send(skb, h, call, st);
+	if (!claim_out(st, may))
 		return reflect(&h->ip, dev);
 
 	payload = bpf_ntohs(h->udp.len) - 14;

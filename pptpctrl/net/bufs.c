@@ -21,7 +21,7 @@ bufs_free(struct bufs *b)
 void
 bufs_put(struct bufs *b, uint32_t i)
 {
-	bufs_at(b, i)->next_free = b->free_buf;
+	bufs_at(b, i)->next = b->free_buf;
 	b->free_buf = i;
 }
 
@@ -44,6 +44,6 @@ bufs_get(struct bufs *b)
 		b->n_chunks++;
 		i = b->free_buf;
 	}
-	b->free_buf = bufs_at(b, i)->next_free;
+	b->free_buf = bufs_at(b, i)->next;
 	return i;
 }

@@ -11,9 +11,8 @@
 #include "net/flow.h"
 
 #define MAP_SIZE	(OFFLOAD_CALLS * sizeof(struct offload_state))
-#define YIELDS		100	/* for a frame in a CPU's queue to arrive */
-#define LOST_US		20000u	/* one that has not by then never will */
 #define LEARN_US	1000000u	/* after a gap was given up */
+#define MISSING_US	1000000u	/* a frame from the tunnel is lost then */
 
 int
 fast_init(struct fast *x, int fd)
@@ -38,6 +37,13 @@ fast_free(struct fast *x)
 	if (x->state)
 		munmap(x->state, MAP_SIZE);
 	x->state = NULL;
+}
+
+uint32_t
+fast_falls(const struct fast *x)
+{
+	return x->state ? __atomic_load_n(&x->state[0].falls,
+	    __ATOMIC_RELAXED) : 0;
 }
 
 /* --- what the program did ----------------------------------------------- */
@@ -110,39 +116,69 @@ fast_look(struct flow *f, uint64_t now_us)
 	return f->reorder.expected != before || f->counts.tx_frames != sent;
 }
 
-/* --- whose turn it is --------------------------------------------------- */
+/* --- from the peer ------------------------------------------------------ */
 
-void
-fast_take(struct flow *f, uint64_t now_us)
+/* Are we on that CPU?  Then it does nothing else now: what it had begun to
+ * pass on is with PPP, or in its queue. */
+static bool
+here(const struct fast *x, int cpu)
+{
+	int now = sched_getcpu();
+
+	return x->state[0].cpus <= 1 || (now >= 0 && now == cpu);
+}
+
+static bool
+all_settled(const struct fast *x, const struct flow *f, uint64_t now_us)
+{
+	const struct fast_call *c = &f->fast;
+
+	if (c->cpu == OFFLOAD_NO_CPU ||
+	    now_us >= c->taken_at + OFFLOAD_SETTLE_US)
+		return true;
+	return (uint16_t)__atomic_load_n(&c->st->arrived, __ATOMIC_ACQUIRE) ==
+	    (uint16_t)f->reorder.expected && here(x, c->cpu);
+}
+
+bool
+fast_take(const struct fast *x, struct flow *f, uint64_t now_us)
 {
 	struct fast_call *c = &f->fast;
 	uint64_t word;
 
-	if (!c->st || c->ours)
-		return;
-	word = __atomic_fetch_and(&c->st->word,
-	    ~(OFFLOAD_FAST | OFFLOAD_LEARN), __ATOMIC_ACQ_REL);
-	c->ours = true;
-	enter_numbers(f, OFFLOAD_EXPECTED(word));
-	enter_acks(f, now_us);
-	/* One that was passed on may still be in its CPU's queue, when that
-	 * is very busy or has lost it. */
-	for (int i = 0; i < YIELDS && (uint16_t)__atomic_load_n(
-	    &c->st->arrived, __ATOMIC_ACQUIRE) !=
-	    (uint16_t)OFFLOAD_EXPECTED(word); i++)
-		sched_yield();
+	if (!c->st)
+		return true;
+	c->used_at = now_us;
+	if (!c->ours) {
+		word = __atomic_fetch_and(&c->st->word,
+		    ~(OFFLOAD_FAST | OFFLOAD_LEARN), __ATOMIC_ACQ_REL);
+		c->ours = true;
+		c->settled = false;
+		c->taken_at = now_us;
+		c->cpu = (int)OFFLOAD_CPU(word);
+		enter_numbers(f, OFFLOAD_EXPECTED(word));
+		enter_acks(f, now_us);
+	}
+	c->settled = c->settled || all_settled(x, f, now_us);
+	return c->settled;
 }
 
-/* Has all that we sent to the tunnel got there? */
+/* Is all that we sent to the tunnel with PPP? */
 static bool
 all_arrived(struct fast *x, uint64_t now_us)
 {
 	uint32_t arrived = __atomic_load_n(&x->state[0].arrived,
 	    __ATOMIC_ACQUIRE);
 
+	if (!here(x, x->cpu)) {
+		x->cpu = sched_getcpu();
+		x->cpu_since = now_us;
+	}
+	if (now_us < x->cpu_since + OFFLOAD_SETTLE_US)
+		return false;
 	if (arrived - x->arrived_base == x->sent - x->sent_base)
 		return true;
-	if (now_us < x->sent_at + LOST_US)
+	if (now_us < x->sent_at + OFFLOAD_SETTLE_US)
 		return false;
 	x->arrived_base = arrived;
 	x->sent_base = x->sent;
@@ -157,9 +193,13 @@ fast_give(struct fast *x, struct flow *f, uint64_t now_us)
 	uint64_t flags = OFFLOAD_FAST;
 	uint16_t protocol;
 
-	if (!c->st || !c->ours || !reorder_settled(&f->reorder) ||
+	if (!c->st || !c->ours || !c->settled ||
+	    !reorder_settled(&f->reorder) ||
 	    f->client_gone || !pppfilter_simple(&f->filter, expected,
-	    &protocol, &c->counted, &c->delta) || !all_arrived(x, now_us))
+	    &protocol, &c->counted, &c->delta))
+		return;
+	if (!all_arrived(x, now_us) &&
+	    now_us < c->used_at + OFFLOAD_SETTLE_US)
 		return;
 	if (c->lost_seen != f->reorder.n_lost) {
 		c->lost_seen = f->reorder.n_lost;
@@ -173,9 +213,72 @@ fast_give(struct fast *x, struct flow *f, uint64_t now_us)
 	__atomic_store_n(&c->st->arrived, (uint16_t)expected,
 	    __ATOMIC_RELAXED);
 	c->ours = false;
-	__atomic_store_n(&c->st->word, OFFLOAD_WORD(expected, 0xffffu, flags),
-	    __ATOMIC_RELEASE);
+	__atomic_store_n(&c->st->word,
+	    OFFLOAD_WORD(expected, OFFLOAD_NO_CPU, flags), __ATOMIC_RELEASE);
 }
+
+/* --- to the peer -------------------------------------------------------- */
+
+void
+fast_take_out(struct fast *x, uint16_t id, struct flow *f)
+{
+	if (!x->state)
+		return;
+	__atomic_fetch_add(&x->state[id].out_seen, OFFLOAD_OUT_FRAME,
+	    __ATOMIC_RELAXED);
+	/* The program has let go already, unless the frame came past it. */
+	if (f && f->fast.st)
+		__atomic_fetch_and(&f->fast.st->out, ~OFFLOAD_OUT_FAST,
+		    __ATOMIC_RELAXED);
+}
+
+bool
+fast_may_give_out(struct flow *f)
+{
+	struct fast_call *c = &f->fast;
+
+	c->out = __atomic_load_n(&c->st->out, __ATOMIC_ACQUIRE);
+	c->may_give = !f->client_gone && !(c->out & OFFLOAD_OUT_FAST);
+	return c->may_give;
+}
+
+void
+fast_give_out(struct flow *f, uint64_t now_us)
+{
+	struct fast_call *c = &f->fast;
+	uint32_t missing = c->out - c->st->out_seen;
+
+	if (!c->may_give)
+		return;
+	if (missing == 0) {
+		/* Fails when another frame is on its way to us. */
+		__atomic_compare_exchange_n(&c->st->out, &c->out,
+		    c->out | OFFLOAD_OUT_FAST, false, __ATOMIC_ACQ_REL,
+		    __ATOMIC_RELAXED);
+	} else if (missing != c->missing) {
+		c->missing_since = now_us;
+	} else if (now_us >= c->missing_since + MISSING_US) {
+		__atomic_fetch_add(&c->st->out_seen, missing,
+		    __ATOMIC_RELAXED);
+		missing = 0;
+	}
+	c->missing = missing;
+}
+
+uint32_t
+fast_tx_number(struct flow *f)
+{
+	return __atomic_fetch_add(&f->fast.st->tx_next, 1, __ATOMIC_RELAXED);
+}
+
+void
+fast_acked(struct flow *f, uint32_t ack)
+{
+	if (f->fast.st)
+		__atomic_store_n(&f->fast.st->acked, ack, __ATOMIC_RELAXED);
+}
+
+/* --- beginning and end -------------------------------------------------- */
 
 /* A worker before us started it, and the program went on without one. */
 static void
@@ -186,6 +289,7 @@ resume(struct flow *f, struct offload_state *st)
 
 	c->st = st;
 	c->ours = (word & OFFLOAD_FAST) == 0;
+	c->settled = true;
 	c->counted = st->check_count;
 	c->delta = st->delta;
 	f->filter.ncp_out = true;
@@ -204,7 +308,7 @@ fast_start(struct fast *x, struct flow *f)
 	if (!x->state || c->st || f->channel.kind != CHANNEL_L2TP)
 		return;
 	st = &x->state[f->own_id];
-	if (st->tx_on) {
+	if (st->started) {
 		resume(f, st);
 		return;
 	}
@@ -217,33 +321,21 @@ fast_start(struct fast *x, struct flow *f)
 	st->acked = f->gre.rx_high - f->gre.unacked;
 	st->tx_next = f->gre.tx_next;
 	c->st = st;
-	c->ours = true;
+	c->ours = c->settled = true;
 	c->lost_seen = f->reorder.n_lost;
-	__atomic_store_n(&st->tx_on, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&st->started, 1, __ATOMIC_RELEASE);
 }
 
 void
 fast_stop(struct flow *f, uint64_t now_us)
 {
-	if (!f->fast.st)
+	struct fast_call *c = &f->fast;
+
+	if (!c->st)
 		return;
-	__atomic_store_n(&f->fast.st->tx_on, 0, __ATOMIC_RELEASE);
-	fast_take(f, now_us);
-	enter_counts(f);
-	f->fast.st = NULL;
-}
-
-/* --- numbers to the peer ------------------------------------------------ */
-
-uint32_t
-fast_tx_number(struct flow *f)
-{
-	return __atomic_fetch_add(&f->fast.st->tx_next, 1, __ATOMIC_RELAXED);
-}
-
-void
-fast_acked(struct flow *f, uint32_t ack)
-{
-	if (f->fast.st)
-		__atomic_store_n(&f->fast.st->acked, ack, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&c->st->word, ~OFFLOAD_FAST, __ATOMIC_ACQ_REL);
+	__atomic_fetch_and(&c->st->out, ~OFFLOAD_OUT_FAST, __ATOMIC_ACQ_REL);
+	fast_look(f, now_us);
+	__atomic_store_n(&c->st->started, 0, __ATOMIC_RELEASE);
+	c->st = NULL;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "net/bufs.h"
 #include "net/channel.h"
 #include "net/fast.h"
 #include "proto/gre.h"
@@ -73,6 +74,9 @@ struct flow {
 	bool ack_listed, gap_listed, dirty;
 	TAILQ_ENTRY(flow) acks, gaps, dirties;
 	struct fast_call fast;
+	/* Buffers with frames that wait until what the fast path passed on
+	 * before them has settled, in the order in which they came. */
+	uint32_t wait_first, wait_last;	/* NO_BUF: none */
 	bool give_listed;
 	TAILQ_ENTRY(flow) fasts, gives;
 };

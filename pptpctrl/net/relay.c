@@ -141,6 +141,10 @@ relay_detach(struct relay *r, struct flow *f)
 	f->ack_listed = f->gap_listed = f->dirty = false;
 	while (reorder_steal(&f->reorder, &h))
 		bufs_put(&r->bufs, h);
+	while ((h = f->wait_first) != NO_BUF) {
+		f->wait_first = bufs_at(&r->bufs, h)->next;
+		bufs_put(&r->bufs, h);
+	}
 	for (unsigned i = 0; i < PPP_HOLD_SLOTS; i++) {
 		free(f->held[i].data);
 		f->held[i].data = NULL;
@@ -222,4 +226,10 @@ const struct relay_counts *
 relay_counts(const struct relay *r)
 {
 	return &r->counts;
+}
+
+uint32_t
+relay_falls(const struct relay *r)
+{
+	return fast_falls(&r->fast);
 }

@@ -60,4 +60,7 @@ struct relay_counts {
 };
 const struct relay_counts *relay_counts(const struct relay *r);
 
+/* How often the fast path fell back to lo. */
+uint32_t relay_falls(const struct relay *r);
+
 #endif

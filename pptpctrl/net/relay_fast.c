@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "net/relay_impl.h"
 
-void
+/* Look after the fast path that soon. */
+static void
+look_in(struct relay *r, uint64_t us)
+{
+	if (r->fast_at > r->now + us)
+		r->fast_at = r->now + us;
+}
+
+bool
 relay_take(struct relay *r, struct flow *f)
 {
-	fast_take(f, r->now);
-	if (f->give_listed)
-		return;
-	f->give_listed = true;
-	TAILQ_INSERT_TAIL(&r->gives, f, gives);
+	bool settled = fast_take(&r->fast, f, r->now);
+
+	if (!f->give_listed) {
+		f->give_listed = true;
+		TAILQ_INSERT_TAIL(&r->gives, f, gives);
+	}
+	if (settled && f->wait_first != NO_BUF)
+		relay_unwait(r, f);
+	if (!settled)
+		look_in(r, FAST_WAIT_US);
+	return settled;
+}
+
+void
+relay_take_out(struct relay *r, uint16_t id, struct flow *f)
+{
+	fast_take_out(&r->fast, id, f);
+	if (f && f->fast.st)
+		look_in(r, FAST_BUSY_US);
 }
 
 void
@@ -16,6 +38,10 @@ relay_give(struct relay *r)
 {
 	struct flow *f, *next;
 
+	TAILQ_FOREACH(f, &r->gives, gives)
+		if (f->wait_first != NO_BUF)
+			relay_take(r, f);
+	relay_flush_channels(r);
 	if (r->fast.sent != r->l2tp.n_sent) {
 		r->fast.sent = r->l2tp.n_sent;
 		r->fast.sent_at = r->now;
@@ -30,14 +56,34 @@ relay_give(struct relay *r)
 	}
 }
 
+/* The same for frames to the peers.  True: there was one to give. */
+static bool
+give_out(struct relay *r)
+{
+	bool any = false;
+	struct flow *f;
+
+	TAILQ_FOREACH(f, &r->fasts, fasts)
+		if (fast_may_give_out(f))
+			any = true;
+	if (!any)
+		return false;
+	relay_on_udp(NULL, r->udp_fd, 0, r);
+	relay_tx_flush(r);
+	TAILQ_FOREACH(f, &r->fasts, fasts)
+		fast_give_out(f, r->now);
+	return true;
+}
+
 void
 relay_do_fast(struct relay *r)
 {
-	bool busy = false;
 	struct flow *f;
+	bool busy;
 
 	if (r->fast_at == 0 || r->fast_at > r->now)
 		return;
+	busy = give_out(r);
 	TAILQ_FOREACH(f, &r->fasts, fasts) {
 		if (fast_look(f, r->now))
 			busy = true;
@@ -48,7 +94,6 @@ relay_do_fast(struct relay *r)
 		relay_lone_ack(r, f, r->now);
 	}
 	relay_tx_flush(r);
-	relay_give(r);
 	busy = busy || !TAILQ_EMPTY(&r->gives);
 	r->fast_at = TAILQ_EMPTY(&r->fasts) ? 0 :
 	    r->now + (busy ? FAST_BUSY_US : FAST_IDLE_US);

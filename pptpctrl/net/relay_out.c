@@ -185,13 +185,16 @@ relay_on_udp(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			uint8_t *p = r->udp_buf[i] + TX_HEADROOM;
 			size_t len = msg[i].msg_len;
 			struct flow *f;
+			uint16_t id;
 			bool release;
 
 			/* Only the kernel sends here: the pair is
 			 * connected. */
-			if (len <= L2TP_HEADER || p[0] != 0 || p[1] != 2)
+			if (len < L2TP_HEADER || p[0] != 0 || p[1] != 2)
 				continue;
-			f = r->flow[p[4] << 8 | p[5]];
+			id = (uint16_t)(p[4] << 8 | p[5]);
+			f = r->flow[id];
+			relay_take_out(r, id, f);
 			if (!f) {
 				r->counts.no_session++;
 				continue;

@@ -78,7 +78,12 @@ stats_number(const struct worker *w, unsigned i, char name[64], uint64_t *ret)
 		return name;
 	}
 	i -= ADMIT_COUNTS;
-	if (i >= N_RELAY)
+	if (i == N_RELAY) {
+		snprintf(name, 64, "offload.falls");
+		*ret = w->relay ? relay_falls(w->relay) : 0;
+		return name;
+	}
+	if (i > N_RELAY)
 		return NULL;
 	snprintf(name, 64, "gre.%s", relay_numbers[i].name);
 	*ret = relay_number(w, i);

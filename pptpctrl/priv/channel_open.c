@@ -255,6 +255,26 @@ tunnel_locate(struct tunnel *t)
 	t->far = peer.sin_addr;
 }
 
+static int
+turn_to(int fd, int other, struct in_addr far)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+
+	if (getsockname(other, (struct sockaddr *)&sin, &len) < 0)
+		return -1;
+	sin.sin_addr = far;
+	return connect(fd, (struct sockaddr *)&sin, sizeof(sin));
+}
+
+int
+tunnel_move(struct tunnel *t, struct in_addr far)
+{
+	t->far = far;
+	return turn_to(t->kernel_fd, t->relay_fd, far) < 0 ||
+	    turn_to(t->relay_fd, t->kernel_fd, far) < 0 ? -1 : 0;
+}
+
 bool
 tunnel_alive(const struct tunnel *t)
 {

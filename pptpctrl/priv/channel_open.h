@@ -19,8 +19,9 @@ struct tunnel {
 	int kernel_fd;		/* the tunnel's UDP socket: carries it */
 	int relay_fd;		/* the relay's end, connected to kernel_fd */
 	uint32_t id;		/* both tunnel ids */
-	/* On the fast path's device both ends are bound to near and
-	 * connected to far, each to the other's port; 0: on loopback. */
+	/* With the fast path both ends are bound to its device's address near
+	 * and connected to far, each to the other's port: behind the device,
+	 * or near itself, which goes by lo.  0: on loopback. */
 	struct in_addr near, far;
 };
 #define TUNNEL_INIT { .kernel_fd = -1, .relay_fd = -1 }
@@ -34,6 +35,9 @@ int tunnel_open(struct tunnel *t, char why[CHANNEL_WHY_MAX]);
 
 /* Fill in near and far of a tunnel that was taken over. */
 void tunnel_locate(struct tunnel *t);
+
+/* Connect both ends to far.  0, or -1 with errno. */
+int tunnel_move(struct tunnel *t, struct in_addr far);
 
 /* Are both ends still bound and connected to each other?  Whoever has a copy
  * of one can undo that. */

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,6 +24,7 @@
 #include "bpf/offload.h"
 #include "log.h"
 #include "priv/channel_open.h"
+#include "priv/crossing.h"
 #include "priv/rtnl.h"
 #include "priv/store.h"
 
@@ -32,6 +35,9 @@
 #define HANDLE		1u
 #define NAME_IN		"pptpctrl_in"
 #define SETTLE_US	300000u	/* a burst of changes is looked at once */
+#define PROBE_US	2000000u	/* the device is probed so often, */
+#define PROBE_AGAIN_US	500000u		/* or so after a failure */
+#define PROBE_TRIES	3u	/* that fail in a row: it is shut */
 
 /* In the store. */
 enum kept { KEPT_NAME, KEPT_DEV, KEPT_CALL, KEPT_STATE };
@@ -54,17 +60,21 @@ __asm__(".section .rodata\n"
 struct offload {
 	int instance;
 	int lock_fd;
-	struct bpf_object *obj;
-	int dev_fd, call_fd, state_fd;
-	int in_fd, out_fd, arrived_fd;
+	int dev_fd, call_fd, state_fd;		/* maps */
+	int in_fd, out_fd, arrived_fd;		/* programs */
 	struct offload_dev dev;
+	struct offload_state *zero;	/* of call 0: what is for all */
+	struct tunnel *tunnel;	/* borrowed */
 	int ifindex;
 	bool paused;		/* by the configuration */
 	bool ipsec;		/* policies: nothing may go past them */
+	bool shut;		/* the device lets nothing through */
+	struct crossing crossing;
+	unsigned missed;	/* probes, in a row */
 	unsigned n_ports;
 	int port[PORTS_MAX];
 	sd_event *loop;
-	sd_event_source *route_io, *ipsec_io, *timer;
+	sd_event_source *route_io, *ipsec_io, *timer, *probe_timer;
 	bool settling;		/* the timer runs */
 	struct offload_call call[OFFLOAD_CALLS];
 };
@@ -262,9 +272,11 @@ offload_call_end(struct offload *o, uint16_t id)
 static void
 store_dev(struct offload *o)
 {
-	struct offload_dev dev = o->dev;
+	struct offload_dev dev;
 	uint32_t key = 0;
 
+	o->dev.paused = o->paused || o->ipsec || o->shut;
+	dev = o->dev;
 	bpf_map_update_elem(o->dev_fd, &key, &dev, BPF_ANY);
 }
 
@@ -279,7 +291,6 @@ look_at_ipsec(struct offload *o)
 		    now ? "there are IPsec policies, which the fast path "
 		    "would go past" : "the IPsec policies are gone");
 	o->ipsec = now;
-	o->dev.paused = now || o->paused;
 	store_dev(o);
 }
 
@@ -328,6 +339,61 @@ on_change(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+/* The tunnel goes by lo while the device is shut, as without a fast path. */
+static void
+set_shut(struct offload *o, bool shut)
+{
+	struct in_addr near = { o->dev.near }, far = { o->dev.far };
+	char name[IF_NAMESIZE];
+
+	device_name(o->instance, name);
+	o->shut = shut;
+	if (shut)
+		store_dev(o);
+	if (tunnel_move(o->tunnel, shut ? near : far) < 0)
+		log_err("MGR: relay-offload: moving the tunnel: %s",
+		    strerror(errno));
+	if (!shut) {
+		store_dev(o);
+		log_notice("MGR: relay-offload on: UDP on its device %s gets "
+		    "through again", name);
+		return;
+	}
+	__atomic_fetch_add(&o->zero->falls, 1, __ATOMIC_RELAXED);
+	log_warn("MGR: relay-offload off: UDP on its device %s does not get "
+	    "through any more: a firewall drops it; until it accepts "
+	    "everything there, frames go by lo (iptables -I INPUT -i pptpctl+ "
+	    "-j ACCEPT; iptables -I OUTPUT -o pptpctl+ -j ACCEPT, or the same "
+	    "in nftables)", name);
+}
+
+static int
+on_probe(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct offload *o = arg;
+
+	(void)usec;
+	o->missed = crossing_done(&o->crossing) ? 0 : o->missed + 1;
+	if (o->shut ? o->missed == 0 : o->missed >= PROBE_TRIES)
+		set_shut(o, !o->shut);
+	crossing_send(&o->crossing);
+	sd_event_source_set_time_relative(src, o->missed > 0 && !o->shut ?
+	    PROBE_AGAIN_US : PROBE_US);
+	return sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
+}
+
+static int
+watch_device(struct offload *o)
+{
+	struct in_addr near = { o->dev.near }, far = { o->dev.far };
+
+	if (crossing_open(&o->crossing, near, far) < 0)
+		return -errno;
+	crossing_send(&o->crossing);
+	return sd_event_add_time_relative(o->loop, &o->probe_timer,
+	    CLOCK_MONOTONIC, PROBE_US, 0, on_probe, o);
+}
+
 static int
 watch(struct offload *o, bool ipsec, sd_event_source **ret_io)
 {
@@ -354,6 +420,8 @@ offload_watch(struct offload *o, sd_event *loop)
 	/* A kernel without IPsec has no policies to watch. */
 	(void)watch(o, true, &o->ipsec_io);
 	r = watch(o, false, &o->route_io);
+	if (r >= 0)
+		r = watch_device(o);
 	look_at_ipsec(o);
 	return r;
 }
@@ -413,10 +481,10 @@ take_instance(struct offload *o)
 
 /* Maps that were kept go into the programs, or are of no use any more. */
 static int
-reuse_maps(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
+reuse_maps(struct bpf_object *obj, bool resume, char why[OFFLOAD_WHY_MAX])
 {
 	for (unsigned i = KEPT_DEV; i <= KEPT_STATE; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(o->obj,
+		struct bpf_map *map = bpf_object__find_map_by_name(obj,
 		    map_name[i]);
 		int fd = store_take(STORE_OFFLOAD, i);
 		int r = fd >= 0 && resume ? bpf_map__reuse_fd(map, fd) : 0;
@@ -434,45 +502,37 @@ reuse_maps(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
 	return 0;
 }
 
+/* Copies: the object that they are taken from does not stay. */
 static int
-map_fd(const struct offload *o, enum kept which)
+map_fd(const struct bpf_object *obj, enum kept which)
 {
-	int fd = bpf_object__find_map_fd_by_name(o->obj, map_name[which]);
+	int fd = fcntl(bpf_object__find_map_fd_by_name(obj, map_name[which]),
+	    F_DUPFD_CLOEXEC, 3);
 
-	store_put(STORE_OFFLOAD, which, fd);
+	if (fd >= 0)
+		store_put(STORE_OFFLOAD, which, fd);
 	return fd;
 }
 
 static int
-prog_fd(const struct offload *o, const char *name)
+prog_fd(const struct bpf_object *obj, const char *name)
 {
-	return bpf_program__fd(bpf_object__find_program_by_name(o->obj,
-	    name));
+	return fcntl(bpf_program__fd(bpf_object__find_program_by_name(obj,
+	    name)), F_DUPFD_CLOEXEC, 3);
 }
 
 static int
-load(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
+load_object(struct offload *o, struct bpf_object *obj, bool resume,
+    char why[OFFLOAD_WHY_MAX])
 {
-	struct bpf_object_open_opts opts;
 	struct bpf_program *p;
 	int r;
 
-	libbpf_set_print(NULL);
-	memset(&opts, 0, sizeof(opts));
-	opts.sz = sizeof(opts);
-	opts.object_name = "pptpctrl";
-	o->obj = bpf_object__open_mem(offload_object,
-	    (size_t)(offload_object_end - offload_object), &opts);
-	if (!o->obj) {
-		snprintf(why, OFFLOAD_WHY_MAX, "libbpf does not read the "
-		    "programs: %s", strerror(errno));
+	if (reuse_maps(obj, resume, why) < 0)
 		return -1;
-	}
-	if (reuse_maps(o, resume, why) < 0)
-		return -1;
-	bpf_object__for_each_program(p, o->obj)
+	bpf_object__for_each_program(p, obj)
 		bpf_program__set_type(p, BPF_PROG_TYPE_SCHED_CLS);
-	r = bpf_object__load(o->obj);
+	r = bpf_object__load(obj);
 	if (r < 0) {
 		snprintf(why, OFFLOAD_WHY_MAX, "the kernel does not take the "
 		    "BPF programs: %s (it needs Linux 5.12 or later with "
@@ -481,13 +541,45 @@ load(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
 		    strerror(-r));
 		return -1;
 	}
-	o->dev_fd = map_fd(o, KEPT_DEV);
-	o->call_fd = map_fd(o, KEPT_CALL);
-	o->state_fd = map_fd(o, KEPT_STATE);
-	o->in_fd = prog_fd(o, NAME_IN);
-	o->out_fd = prog_fd(o, "pptpctrl_out");
-	o->arrived_fd = prog_fd(o, "pptpctrl_arrived");
+	o->dev_fd = map_fd(obj, KEPT_DEV);
+	o->call_fd = map_fd(obj, KEPT_CALL);
+	o->state_fd = map_fd(obj, KEPT_STATE);
+	o->in_fd = prog_fd(obj, NAME_IN);
+	o->out_fd = prog_fd(obj, "pptpctrl_out");
+	o->arrived_fd = prog_fd(obj, "pptpctrl_arrived");
+	o->zero = mmap(NULL, sizeof(*o->zero), PROT_READ | PROT_WRITE,
+	    MAP_SHARED, o->state_fd, 0);
+	if (o->zero == MAP_FAILED || o->dev_fd < 0 || o->call_fd < 0 ||
+	    o->in_fd < 0 || o->out_fd < 0 || o->arrived_fd < 0) {
+		snprintf(why, OFFLOAD_WHY_MAX, "its programs and maps: %s",
+		    strerror(errno));
+		return -1;
+	}
+	o->zero->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF);
 	return 0;
+}
+
+static int
+load(struct offload *o, bool resume, char why[OFFLOAD_WHY_MAX])
+{
+	struct bpf_object_open_opts opts;
+	struct bpf_object *obj;
+	int r;
+
+	libbpf_set_print(NULL);
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.object_name = "pptpctrl";
+	obj = bpf_object__open_mem(offload_object,
+	    (size_t)(offload_object_end - offload_object), &opts);
+	if (!obj) {
+		snprintf(why, OFFLOAD_WHY_MAX, "libbpf does not read the "
+		    "programs: %s", strerror(errno));
+		return -1;
+	}
+	r = load_object(o, obj, resume, why);
+	bpf_object__close(obj);
+	return r;
 }
 
 /* Two neighbours of the link-local range, which nobody routes (RFC 3927
@@ -545,6 +637,7 @@ make_device(struct offload *o, struct tunnel *t, char why[OFFLOAD_WHY_MAX])
 	o->dev.ifindex = (uint32_t)o->ifindex;
 	o->dev.near = t->near.s_addr;
 	o->dev.far = t->far.s_addr;
+	o->dev.layout = OFFLOAD_LAYOUT;
 	store_dev(o);
 	return attach_device(o, name, why);
 }
@@ -564,6 +657,12 @@ resume_device(struct offload *o, const struct tunnel *t,
 		snprintf(why, OFFLOAD_WHY_MAX, "its device %s is gone", name);
 		return -1;
 	}
+	if (o->dev.layout != OFFLOAD_LAYOUT) {
+		snprintf(why, OFFLOAD_WHY_MAX, "its maps are of another "
+		    "version");
+		return -1;
+	}
+	o->shut = t->far.s_addr == t->near.s_addr;
 	o->ifindex = (int)o->dev.ifindex;
 	return attach_device(o, name, why);
 }
@@ -578,7 +677,11 @@ offload_open(struct tunnel *t, bool paused, char why[OFFLOAD_WHY_MAX])
 		snprintf(why, OFFLOAD_WHY_MAX, "out of memory");
 		return NULL;
 	}
-	o->lock_fd = -1;
+	o->lock_fd = o->dev_fd = o->call_fd = o->state_fd = -1;
+	o->in_fd = o->out_fd = o->arrived_fd = -1;
+	o->zero = MAP_FAILED;
+	o->crossing = (struct crossing)CROSSING_INIT;
+	o->tunnel = t;
 	o->paused = paused;
 	if (take_instance(o) < 0) {
 		snprintf(why, OFFLOAD_WHY_MAX, "no place among %d servers: %s",
@@ -597,6 +700,13 @@ offload_open(struct tunnel *t, bool paused, char why[OFFLOAD_WHY_MAX])
 	return NULL;
 }
 
+static void
+close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 void
 offload_close(struct offload *o)
 {
@@ -605,13 +715,21 @@ offload_close(struct offload *o)
 	sd_event_source_disable_unref(o->route_io);
 	sd_event_source_disable_unref(o->ipsec_io);
 	sd_event_source_disable_unref(o->timer);
+	sd_event_source_disable_unref(o->probe_timer);
+	crossing_close(&o->crossing);
+	if (o->zero != MAP_FAILED)
+		munmap(o->zero, sizeof(*o->zero));
 	if (o->lock_fd >= 0)
 		remove_stale(o);
 	for (unsigned i = KEPT_NAME; i <= KEPT_STATE; i++)
 		store_remove(STORE_OFFLOAD, i);
-	bpf_object__close(o->obj);
-	if (o->lock_fd >= 0)
-		close(o->lock_fd);
+	close_fd(o->lock_fd);
+	close_fd(o->dev_fd);
+	close_fd(o->call_fd);
+	close_fd(o->state_fd);
+	close_fd(o->in_fd);
+	close_fd(o->out_fd);
+	close_fd(o->arrived_fd);
 	free(o);
 }
 
@@ -626,13 +744,13 @@ port_of(int fd)
 }
 
 void
-offload_tunnel(struct offload *o, const struct tunnel *t)
+offload_tunnel(struct offload *o)
 {
 	if (!o)
 		return;
-	o->dev.kernel_port = port_of(t->kernel_fd);
-	o->dev.relay_port = port_of(t->relay_fd);
-	o->dev.tunnel = htons((uint16_t)t->id);
+	o->dev.kernel_port = port_of(o->tunnel->kernel_fd);
+	o->dev.relay_port = port_of(o->tunnel->relay_fd);
+	o->dev.tunnel = htons((uint16_t)o->tunnel->id);
 	store_dev(o);
 }
 

@@ -22,8 +22,9 @@ struct tunnel;
  * Make the device and load the programs, after removing what a run that was
  * killed left; then t->near and t->far are set, for tunnel_open.  With t open
  * already, taken over with its device, go on with the maps that were kept.
- * paused: nothing is to be forwarded.  NULL with one sentence that says what
- * is missing.
+ * paused: nothing is to be forwarded.  t is borrowed: it is moved to lo while
+ * the device lets nothing through.  NULL with one sentence that says what is
+ * missing.
  */
 struct offload *offload_open(struct tunnel *t, bool paused,
     char why[OFFLOAD_WHY_MAX]);
@@ -32,9 +33,10 @@ struct offload *offload_open(struct tunnel *t, bool paused,
 void offload_close(struct offload *o);
 
 /* The tunnel is open, or is another one now: forward to it. */
-void offload_tunnel(struct offload *o, const struct tunnel *t);
+void offload_tunnel(struct offload *o);
 
-/* Follow changes of routes, interfaces and IPsec policies.  0 or -errno. */
+/* Follow changes of routes, interfaces and IPsec policies, and look now and
+ * then whether the device still lets frames through.  0 or -errno. */
 int offload_watch(struct offload *o, sd_event *loop);
 
 /* The map of struct offload_state, for the worker; o's own.  -1: no o. */

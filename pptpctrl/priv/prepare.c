@@ -106,7 +106,7 @@ open_offload(struct launch *l, char why[CHANNEL_WHY_MAX])
 	if (!l->offload)
 		return -1;
 	if (tunnel_open(&l->tunnel, why) == 0) {
-		offload_tunnel(l->offload, &l->tunnel);
+		offload_tunnel(l->offload);
 		l->path = CONF_DP_RELAY;
 		return 0;
 	}
@@ -132,7 +132,7 @@ resume_offload(struct launch *l)
 	l->offload = offload_open(&l->tunnel, want == CONF_OFFLOAD_OFF,
 	    reason);
 	if (l->offload) {
-		offload_tunnel(l->offload, &l->tunnel);
+		offload_tunnel(l->offload);
 		return;
 	}
 	log_err("MGR: relay-offload: %s: the calls are lost", reason);

@@ -87,7 +87,7 @@ renew_tunnel(struct launcher *la)
 	la->tunnel_io = NULL;
 	if (tunnel_open(&la->l->tunnel, why) == 0 && watch_tunnel(la) >= 0) {
 		store_put(STORE_TUNNEL, 0, la->l->tunnel.kernel_fd);
-		offload_tunnel(la->l->offload, &la->l->tunnel);
+		offload_tunnel(la->l->offload);
 		save_server(la);
 		return 0;
 	}

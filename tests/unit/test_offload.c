@@ -5,6 +5,7 @@
  * the same frames to PPP, in the same order.
  */
 #include <netinet/in.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -64,6 +65,7 @@ static struct offload_call call[OFFLOAD_CALLS];
 static struct offload_state state[OFFLOAD_CALLS];
 static uint8_t *room;		/* below 4 GB: a program's pointers are 32 bits */
 static uint32_t cpu, redirected;
+static int worker_cpu;
 static uint64_t now = 1000000;	/* us */
 
 static void *
@@ -124,6 +126,13 @@ static uint64_t
 bpf_ktime_get_ns(void)
 {
 	return now * 1000;
+}
+
+/* Where fast.c runs. */
+int
+sched_getcpu(void)
+{
+	return worker_cpu;
 }
 
 /* --- packets ----------------------------------------------------------------- */
@@ -328,7 +337,7 @@ input(struct side *s, const struct frame *f, bool ack)
 		if (program(s, packet, len, f->seq) != TC_ACT_UNSPEC)
 			return;
 		fast_look(&s->flow, now);
-		fast_take(&s->flow, now);
+		assert_true(fast_take(&fast, &s->flow, now));
 	}
 	user(s, f);
 }
@@ -376,6 +385,7 @@ begin(void)
 	memset(&fast, 0, sizeof(fast));
 	fast.state = state;
 	cpu = 0;
+	worker_cpu = 0;
 	now = 1000000;
 	dev = (struct offload_dev){ .ifindex = OUR_IFINDEX,
 	    .near = htonl(0xa9fe0a0a), .far = htonl(0xa9fe0a0b),
@@ -706,7 +716,8 @@ not_for_us_or_paused(void **state_)
 	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
 }
 
-/* What CPU 0 has in its queue must not be overtaken by CPU 1. */
+/* What CPU 0 has in its queue, or on its way to PPP, must not be overtaken by
+ * CPU 1. */
 static void
 two_cpus_keep_order(void **state_)
 {
@@ -722,13 +733,104 @@ two_cpus_keep_order(void **state_)
 	memmove(room + ROOM, room, ROOM);
 	len = gre_packet(packet, &b, false);
 	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
+	now += OFFLOAD_SETTLE_US;
+	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
+	now -= OFFLOAD_SETTLE_US;
 	memmove(room, room + ROOM, ROOM);
 	arrive(&first);
+	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
+	now += OFFLOAD_SETTLE_US;
 	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
 	/* The same CPU's queue keeps its order by itself. */
 	b = mppe_frame(2, 10, 0);
 	len = gre_packet(packet, &b, false);
 	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
+}
+
+/* Nor by the worker. */
+static void
+the_worker_waits(void **state_)
+{
+	struct frame f = ready(100);
+	struct __sk_buff skb;
+	uint8_t packet[256];
+	size_t len = gre_packet(packet, &f, false);
+
+	(void)state_;
+	state[0].cpus = 2;
+	cpu = 1;
+	skb = skb_of(packet, len);
+	assert_int_equal(pptpctrl_in(&skb), TC_ACT_REDIRECT);
+	worker_cpu = 1;
+	assert_false(fast_take(&fast, &fast_side.flow, now));
+	/* It left the queue of CPU 1: but only there it is known to be done. */
+	arrive(&skb);
+	worker_cpu = 0;
+	assert_false(fast_take(&fast, &fast_side.flow, now));
+	now += OFFLOAD_SETTLE_US - 1;
+	assert_false(fast_take(&fast, &fast_side.flow, now));
+	worker_cpu = 1;
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+	worker_cpu = 0;
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+
+	/* One that its CPU lost. */
+	f = ready(100);
+	len = gre_packet(packet, &f, false);
+	skb = skb_of(packet, len);
+	assert_int_equal(pptpctrl_in(&skb), TC_ACT_REDIRECT);
+	assert_false(fast_take(&fast, &fast_side.flow, now));
+	now += OFFLOAD_SETTLE_US;
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+
+	/* None was passed on since the call was given. */
+	ready(100);
+	state[0].cpus = 2;
+	worker_cpu = 1;
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+}
+
+static bool
+given(void)
+{
+	fast_give(&fast, &fast_side.flow, now);
+	return state[CALL].word & OFFLOAD_FAST;
+}
+
+/* And the program does not overtake the worker. */
+static void
+the_program_waits(void **state_)
+{
+	(void)state_;
+	ready(100);
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+	fast.sent++;
+	fast.sent_at = now;
+	assert_false(given());
+	state[0].arrived++;
+	assert_true(given());
+	/* It was sent from another CPU. */
+	state[0].cpus = 2;
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+	worker_cpu = 1;
+	assert_false(given());
+	now += OFFLOAD_SETTLE_US - 1;
+	assert_false(given());
+	now++;
+	assert_true(given());
+	/* One of them was lost on its way. */
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+	fast.sent++;
+	fast.sent_at = now;
+	assert_false(given());
+	now += OFFLOAD_SETTLE_US;
+	assert_true(given());
+	/* Another call's frames are on their way, this one's long there. */
+	assert_true(fast_take(&fast, &fast_side.flow, now));
+	now += OFFLOAD_SETTLE_US;
+	fast.sent++;
+	fast.sent_at = now;
+	assert_true(given());
 }
 
 /* --- to the client ------------------------------------------------------------- */
@@ -790,45 +892,129 @@ expect_sent(struct __sk_buff skb)
 	return pkt;
 }
 
+/* Give the program its turn with frames to the client. */
+static void
+give_out(void)
+{
+	if (fast_may_give_out(&fast_side.flow))
+		fast_give_out(&fast_side.flow, now);
+}
+
+/* The worker reads one from the tunnel's socket. */
+static void
+read_out(void)
+{
+	fast_take_out(&fast, CALL, &fast_side.flow);
+}
+
 static void
 to_the_client(void **state_)
 {
 	struct frame f = ready(500), data = mppe_frame(0, 3, 2);
-	struct frame echo = other_frame(0, 0xc021);
-	struct frame ip = other_frame(0, 0x0021);
 	struct gre_pkt pkt;
 
 	(void)state_;
-	/* The first acknowledges what came before; user space's numbers and
-	 * the program's are one row. */
+	/* Before it is given a frame goes to user space. */
+	expect_reflected(from_tunnel(&data, false));
+	read_out();
+	give_out();
+	/* The first acknowledges what came before. */
 	pkt = expect_sent(from_tunnel(&data, false));
 	assert_int_equal(pkt.seq, 0);
 	assert_int_equal(pkt.payload_len, data.len);
 	assert_memory_equal(pkt.payload, data.byte, data.len);
-	assert_int_equal(fast_tx_number(&fast_side.flow), 1);
 	pkt = expect_sent(from_tunnel(&data, false));
-	assert_int_equal(pkt.seq, 2);
+	assert_int_equal(pkt.seq, 1);
 	assert_false(pkt.has_ack);
 	input(&fast_side, &f, false);
 	pkt = expect_sent(from_tunnel(&data, false));
 	assert_true(pkt.has_ack);
 	assert_int_equal(pkt.ack, 501);
-	/* All else is user space's. */
-	expect_reflected(from_tunnel(&echo, false));
-	expect_reflected(from_tunnel(&ip, false));
+	/* What the relay sends is not a call's. */
 	expect_reflected(from_tunnel(&data, true));
-	call[CALL].mtu = 40;
-	expect_reflected(from_tunnel(&data, false));
-	call[CALL].mtu = 1500;
-	call[CALL].ifindex = 0;
-	expect_reflected(from_tunnel(&data, false));
-	call[CALL].ifindex = CLIENT_IFINDEX;
-	dev.paused = 1;
-	expect_reflected(from_tunnel(&data, false));
-	dev.paused = 0;
+	pkt = expect_sent(from_tunnel(&data, false));
+	assert_int_equal(pkt.seq, 3);
 	fast_stop(&fast_side.flow, now);
 	expect_reflected(from_tunnel(&data, false));
-	assert_int_equal(fast_side.flow.counts.fast_tx, 3);
+	assert_int_equal(fast_side.flow.counts.fast_tx, 4);
+}
+
+/* What the program may not send goes to the worker, and all that follows,
+ * until the worker has sent it: so numbers leave in order. */
+static void
+the_worker_has_its_turn(void **state_)
+{
+	struct frame data = mppe_frame(0, 3, 2), ip, echo, small;
+
+	(void)state_;
+	ready(500);
+	echo = other_frame(0, 0xc021);
+	ip = other_frame(0, 0x0021);
+	small = (struct frame){ .len = 5, .byte = { 0xff, 0x03, 0x80, 0xfd, 5 } };
+	for (int i = 0; i < 6; i++) {
+		give_out();
+		expect_sent(from_tunnel(&data, false));
+		if (i == 3)
+			call[CALL].mtu = 40;
+		if (i == 4)
+			call[CALL].ifindex = 0;
+		if (i == 5)
+			dev.paused = 1;
+		expect_reflected(from_tunnel(i == 0 ? &echo : i == 1 ? &ip :
+		    i == 2 ? &small : &data, false));
+		call[CALL].mtu = 1500;
+		call[CALL].ifindex = CLIENT_IFINDEX;
+		dev.paused = 0;
+		expect_reflected(from_tunnel(&data, false));
+		/* One of the two is on its way to the worker. */
+		read_out();
+		give_out();
+		expect_reflected(from_tunnel(&data, false));
+		read_out();
+		assert_true(fast_may_give_out(&fast_side.flow));
+		expect_reflected(from_tunnel(&data, false));
+		read_out();
+		read_out();
+		/* The last came after the look. */
+		fast_give_out(&fast_side.flow, now);
+		assert_int_equal(fast_tx_number(&fast_side.flow), 2 * i + 1);
+		assert_false(state[CALL].out & OFFLOAD_OUT_FAST);
+	}
+	assert_int_equal(state[CALL].tx_next, 12);
+}
+
+/* A frame that is lost between the program and the worker. */
+static void
+a_lost_frame_is_not_waited_for(void **state_)
+{
+	struct frame data = mppe_frame(0, 3, 2);
+
+	(void)state_;
+	ready(500);
+	expect_reflected(from_tunnel(&data, false));
+	give_out();
+	now += 500000;
+	expect_reflected(from_tunnel(&data, false));
+	give_out();	/* two are missing: another count */
+	read_out();
+	give_out();
+	now += 999999;
+	give_out();
+	give_out();
+	assert_false(state[CALL].out & OFFLOAD_OUT_FAST);
+	expect_reflected(from_tunnel(&data, false));
+	read_out();
+	now += 1;
+	give_out();
+	give_out();
+	expect_sent(from_tunnel(&data, false));
+	/* The client has said goodbye: the worker answers for it. */
+	fast_side.flow.client_gone = true;
+	data = other_frame(0, 0xc021);
+	expect_reflected(from_tunnel(&data, false));
+	read_out();
+	give_out();
+	assert_false(state[CALL].out & OFFLOAD_OUT_FAST);
 }
 
 /* A worker that takes over finds the numbers where the program is. */
@@ -840,6 +1026,7 @@ another_worker_goes_on(void **state_)
 
 	(void)state_;
 	input(&fast_side, &f, false);
+	give_out();
 	expect_sent(from_tunnel(&data, false));
 	memset(&fast_side.flow.fast, 0, sizeof(fast_side.flow.fast));
 	fast_start(&fast, &fast_side.flow);
@@ -860,7 +1047,11 @@ main(void)
 		cmocka_unit_test(what_is_not_expected_is_untouched),
 		cmocka_unit_test(not_for_us_or_paused),
 		cmocka_unit_test(two_cpus_keep_order),
+		cmocka_unit_test(the_worker_waits),
+		cmocka_unit_test(the_program_waits),
 		cmocka_unit_test(to_the_client),
+		cmocka_unit_test(the_worker_has_its_turn),
+		cmocka_unit_test(a_lost_frame_is_not_waited_for),
 		cmocka_unit_test(another_worker_goes_on),
 	};
 
