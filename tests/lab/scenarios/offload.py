@@ -1,17 +1,19 @@
 """The relay's fast path in the kernel: that it is used, and that nothing else changes by it."""
 
+import json
 import os
 import random
 import signal
 import struct
 
 import lab as library
-from lab import gre, inject, parse_gre, poll, run, scenario
+from lab import Skip, gre, inject, parse_gre, poll, processes, run, scenario
 
 ON = "relay-offload on\n"
 OFF = "relay-offload off\n"
 DEVICE = "pptpctl0"
 FLAG = b"\xff\x03"
+COUNTED = "offloaded_tx_frames", "offloaded_rx_frames"
 
 
 # -- the same scenarios with it: without it they run as relay/... ------------------------
@@ -24,7 +26,8 @@ def with_offload(function):
     return scenario_with
 
 
-for name in "login", "jitter", "bad-path", "plaintext", "far-ahead", "worker-killed":
+for name in ("login", "jitter", "bad-path", "plaintext", "far-ahead", "worker-killed",
+             "fifty-calls"):
     other = library.registry[f"relay/{name}"]
     scenario(name=name, group="fast", needs_build=True, timeout=other.timeout)(
         with_offload(other.function))
@@ -32,8 +35,17 @@ for name in "login", "jitter", "bad-path", "plaintext", "far-ahead", "worker-kil
 
 # -- that it works -------------------------------------------------------------------------
 
-# Long, since it does not always pass: the worker may be kept from sending what it has numbered.
-@scenario(group="offload", needs_build=True, long=True)
+@scenario(group="offload", needs_build=True)
+def programs(lab):
+    """The programs as this guest's kernel runs them: packet by packet, what each of them does."""
+    done = run("srv", "/usr/lib/lab/offload-run", check=False)
+    lab.say(done.stdout + done.stderr)
+    if done.returncode == 77:
+        raise Skip("this kernel runs no BPF program for a test")
+    lab.expect(done.returncode == 0, "a packet was treated wrongly: see scenario.log")
+
+
+@scenario(group="offload", needs_build=True)
 def used(lab):
     """Data goes through the kernel both ways, is counted, numbered and acknowledged."""
     server = lab.server(datapath="relay", conf=ON)
@@ -71,6 +83,14 @@ def expect_numbers(lab, packets, server, client):
             acked = packet.ack
     lab.expect(acked is not None and highest - acked < 64,
                f"{acked} of {highest} frames are acknowledged")
+
+
+def expect_grown(lab, before, after, least):
+    """The kernel forwarded so many frames more, or none (0), in each direction."""
+    for name in COUNTED:
+        grown = after[name] - before[name]
+        lab.expect(grown >= least if least else grown == 0,
+                   f"{name}: {before[name]}, then {after[name]}")
 
 
 def expect_nothing_left(lab):
@@ -130,6 +150,61 @@ def firewalled(lab):
 
 
 @scenario(group="offload", needs_build=True)
+def firewalled_later(lab):
+    """A firewall shuts the device under a call, and opens it again: frames go by lo meanwhile."""
+    server = lab.server(datapath="relay", conf=ON)
+    call = lab.client(up=True)
+    lab.ping(call.ns, server.local_ip)
+    run("srv", "iptables-legacy", "-w", "-P", "INPUT", "DROP")
+    for rule in (["-i", "lo"], ["-i", "eth0"], ["-i", "ppp+"]):
+        run("srv", "iptables-legacy", "-w", "-A", "INPUT", *rule, "-j", "ACCEPT")
+    server.wait_log(r"relay-offload off: UDP on its device pptpctl0 does not get through any more")
+    before = server.calls()[0]
+    lab.transfer(call.ns, "srv", server.local_ip, 200_000)
+    after = server.calls()[0]
+    expect_grown(lab, before, after, 0)
+    status = json.loads(run("srv", "/usr/sbin/pptpctrl", "status", "--json").stdout)
+    lab.expect(status["offload"]["falls"] == 1, f"not counted once: {status}")
+    again = lab.client(up=True)
+    lab.ping(again.ns, server.local_ip)
+    again.stop()
+    run("srv", "iptables-legacy", "-w", "-A", "INPUT", "-i", "pptpctl+", "-j", "ACCEPT")
+    server.wait_log(r"relay-offload on: UDP on its device pptpctl0 gets through again")
+    lab.transfer(call.ns, "srv", server.local_ip, 200_000)
+    expect_grown(lab, after, server.calls()[0], 50)
+    call.stop()
+    lab.expect_clean()
+
+
+@scenario(group="offload", needs_build=True)
+def without_worker(lab):
+    """The worker is stopped, then killed: frames go on, and nothing stays once the server ends."""
+    server = lab.server(datapath="relay", conf=ON)
+    call = lab.client(up=True)
+    lab.transfer(call.ns, "srv", server.local_ip, 200_000)
+    worker, = (pid for pid in server.pids() if processes.name(pid) == "pptpd-worker")
+
+    def forwarded():
+        before = server.calls()[0]
+        lab.ping(call.ns, server.local_ip)
+        after = server.calls()[0]
+        return all(after[name] > before[name] for name in COUNTED)
+
+    poll(forwarded, "both directions are the programs'")
+    os.kill(worker, signal.SIGSTOP)
+    lab.ping(call.ns, server.local_ip, count=5, interval=0.1)
+    os.kill(worker, signal.SIGKILL)
+    server.wait_log(r"worker \d+ goes on with 1 call")
+    lab.transfer(call.ns, "srv", server.local_ip, 200_000)
+    entry = server.calls()[0]
+    lab.expect(all(entry[name] > 100 for name in COUNTED), f"few frames after the kill: {entry}")
+    lab.expect(server.stop() == 0, "the server's exit status is not 0")
+    call.wait_exit()
+    lab.expect_clean()
+    expect_nothing_left(lab)
+
+
+@scenario(group="offload", needs_build=True)
 def ipsec(lab):
     """While there are IPsec policies every frame takes the way that obeys them."""
     server = lab.server(datapath="relay", conf=ON)
@@ -142,8 +217,7 @@ def ipsec(lab):
     lab.ping(call.ns, server.local_ip)
     after = server.calls()[0]
     lab.expect(after["tx_frames"] > before["tx_frames"], "nothing was sent")
-    for name in "offloaded_tx_frames", "offloaded_rx_frames":
-        lab.expect(after[name] == before[name], f"{name}: {before[name]}, then {after[name]}")
+    expect_grown(lab, before, after, 0)
     run("srv", "ip", "xfrm", "policy", "delete", *policy)
     server.wait_log("relay-offload on: the IPsec policies are gone")
     lab.ping(call.ns, server.local_ip)
@@ -171,8 +245,7 @@ def way_moves(lab):
     before = server.calls()[0]
     lab.transfer(call.ns, "srv", server.local_ip, 500_000)
     after = server.calls()[0]
-    for name in "offloaded_tx_frames", "offloaded_rx_frames":
-        lab.expect(after[name] > before[name] + 100, f"{name}: {before[name]}, then {after[name]}")
+    expect_grown(lab, before, after, 100)
     call.stop()
     lab.expect_clean()
 
