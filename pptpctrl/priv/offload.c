@@ -57,6 +57,11 @@ __asm__(".section .rodata\n"
     "offload_object_end:\n"
     ".previous\n");
 
+struct entry {
+	uint16_t id;
+	struct offload_call call;
+};
+
 struct offload {
 	int instance;
 	int lock_fd;
@@ -76,7 +81,8 @@ struct offload {
 	sd_event *loop;
 	sd_event_source *route_io, *ipsec_io, *timer, *probe_timer;
 	bool settling;		/* the timer runs */
-	struct offload_call call[OFFLOAD_CALLS];
+	unsigned n_calls, room;		/* entries, in no order */
+	struct entry *calls;
 };
 
 static void
@@ -221,50 +227,84 @@ find_way(struct offload *o, struct offload_call *c)
 
 /* --- calls -------------------------------------------------------------- */
 
+static struct entry *
+find(struct offload *o, uint16_t id)
+{
+	for (unsigned i = 0; i < o->n_calls; i++)
+		if (o->calls[i].id == id)
+			return &o->calls[i];
+	return NULL;
+}
+
+/* False: no memory, the call is relayed in user space. */
+static bool
+add(struct offload *o, uint16_t id, const struct offload_call *call)
+{
+	struct entry *more;
+
+	if (o->n_calls == o->room) {
+		more = reallocarray(o->calls, 2u * o->room + 16u,
+		    sizeof(*more));
+		if (!more)
+			return false;
+		o->calls = more;
+		o->room = 2 * o->room + 16;
+	}
+	o->calls[o->n_calls++] = (struct entry){ .id = id, .call = *call };
+	return true;
+}
+
 static void
-store(struct offload *o, uint16_t id)
+store(const struct offload *o, uint16_t id, const struct offload_call *call)
 {
 	uint32_t key = id;
 
-	bpf_map_update_elem(o->call_fd, &key, &o->call[id], BPF_ANY);
+	bpf_map_update_elem(o->call_fd, &key, call, BPF_ANY);
 }
 
 void
 offload_call(struct offload *o, uint16_t id, struct in_addr peer,
     struct in_addr own, uint16_t peer_call)
 {
+	struct offload_call call = { .peer = peer.s_addr, .own = own.s_addr,
+	    .peer_call = htons(peer_call) };
 	struct offload_state fresh = { 0 };
 	uint32_t key = id;
 
 	if (!o)
 		return;
-	o->call[id] = (struct offload_call){ .peer = peer.s_addr,
-	    .own = own.s_addr, .peer_call = htons(peer_call) };
-	find_way(o, &o->call[id]);
+	find_way(o, &call);
 	/* An old call's numbers must not be this one's. */
-	if (bpf_map_update_elem(o->state_fd, &key, &fresh, BPF_ANY) == 0)
-		store(o, id);
+	if (add(o, id, &call) && bpf_map_update_elem(o->state_fd, &key,
+	    &fresh, BPF_ANY) == 0)
+		store(o, id, &call);
 }
 
 void
 offload_call_resume(struct offload *o, uint16_t id)
 {
+	struct offload_call call;
 	uint32_t key = id;
 
-	if (!o || bpf_map_lookup_elem(o->call_fd, &key, &o->call[id]) < 0 ||
-	    o->call[id].peer == 0)
+	if (!o || bpf_map_lookup_elem(o->call_fd, &key, &call) < 0 ||
+	    call.peer == 0)
 		return;
-	find_way(o, &o->call[id]);
-	store(o, id);
+	find_way(o, &call);
+	if (!add(o, id, &call))
+		memset(&call, 0, sizeof(call));
+	store(o, id, &call);
 }
 
 void
 offload_call_end(struct offload *o, uint16_t id)
 {
-	if (!o)
+	const struct offload_call none = { 0 };
+	struct entry *e = o ? find(o, id) : NULL;
+
+	if (!e)
 		return;
-	memset(&o->call[id], 0, sizeof(o->call[id]));
-	store(o, id);
+	store(o, id, &none);
+	*e = o->calls[--o->n_calls];
 }
 
 /* --- what changes around us --------------------------------------------- */
@@ -310,11 +350,9 @@ on_settled(sd_event_source *src, uint64_t usec, void *arg)
 		if (usable(o->port[i]) > 0)
 			o->port[kept++] = o->port[i];
 	o->n_ports = kept;
-	for (unsigned id = 1; id < OFFLOAD_CALLS; id++) {
-		if (o->call[id].peer == 0)
-			continue;
-		find_way(o, &o->call[id]);
-		store(o, (uint16_t)id);
+	for (unsigned i = 0; i < o->n_calls; i++) {
+		find_way(o, &o->calls[i].call);
+		store(o, o->calls[i].id, &o->calls[i].call);
 	}
 	return 0;
 }
@@ -323,7 +361,7 @@ static int
 on_change(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	struct offload *o = arg;
-	char buf[8192];
+	char buf[16];	/* what changed is looked up anew */
 
 	(void)src;
 	(void)revents;
@@ -730,6 +768,7 @@ offload_close(struct offload *o)
 	close_fd(o->in_fd);
 	close_fd(o->out_fd);
 	close_fd(o->arrived_fd);
+	free(o->calls);
 	free(o);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include <linux/xfrm.h>
 
 #define REPLY_MAX	8192
+#define SHORT_REPLY	1024	/* one route; the first part of a dump */
 
 /* One request. */
 struct msg {
@@ -215,9 +217,12 @@ names_address(struct nlmsghdr *h, struct in_addr addr)
 bool
 rtnl_has_address(struct in_addr addr)
 {
-	uint8_t reply[REPLY_MAX] __attribute__((aligned(8)));
+	/* A page of the stack or heap that is written between two calls is
+	 * one more page of a per-call parent's own. */
+	void *reply = mmap(NULL, REPLY_MAX, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool found = false, more = fd >= 0;
+	bool found = false, more = fd >= 0 && reply != MAP_FAILED;
 	struct ifaddrmsg *i;
 	struct msg m;
 
@@ -226,8 +231,8 @@ rtnl_has_address(struct in_addr addr)
 	if (more && send(fd, &m, m.h.nlmsg_len, 0) < 0)
 		more = false;
 	while (more && !found) {
-		struct nlmsghdr *h = (struct nlmsghdr *)(void *)reply;
-		ssize_t left = recv(fd, reply, sizeof(reply), 0);
+		struct nlmsghdr *h = reply;
+		ssize_t left = recv(fd, reply, REPLY_MAX, 0);
 
 		more = left > 0;
 		for (; NLMSG_OK(h, left) && !found; h = NLMSG_NEXT(h, left)) {
@@ -238,6 +243,8 @@ rtnl_has_address(struct in_addr addr)
 	}
 	if (fd >= 0)
 		close(fd);
+	if (reply != MAP_FAILED)
+		munmap(reply, REPLY_MAX);
 	return found;
 }
 
@@ -259,7 +266,7 @@ int
 rtnl_route(struct in_addr peer, struct in_addr own, int *ret_ifindex,
     unsigned *ret_mtu)
 {
-	uint8_t reply[REPLY_MAX] __attribute__((aligned(8)));
+	uint8_t reply[SHORT_REPLY] __attribute__((aligned(8)));
 	struct nlmsghdr *h = (struct nlmsghdr *)(void *)reply;
 	int ifindex = 0, left;
 	unsigned mtu = 0;
@@ -276,6 +283,10 @@ rtnl_route(struct in_addr peer, struct in_addr own, int *ret_ifindex,
 	n = ask(NETLINK_ROUTE, &m, reply, sizeof(reply));
 	if (n <= 0)
 		return -1;
+	if ((size_t)n < h->nlmsg_len) {
+		errno = EMSGSIZE;
+		return -1;
+	}
 	r = NLMSG_DATA(h);
 	if (h->nlmsg_type != RTM_NEWROUTE || r->rtm_type != RTN_UNICAST) {
 		errno = ENETUNREACH;
@@ -339,7 +350,7 @@ rtnl_has_filter(int ifindex, uint16_t priority, uint32_t handle,
 bool
 rtnl_has_ipsec(void)
 {
-	uint8_t reply[REPLY_MAX] __attribute__((aligned(8)));
+	uint8_t reply[SHORT_REPLY] __attribute__((aligned(8)));
 	const struct nlmsghdr *h = (struct nlmsghdr *)(void *)reply;
 	struct msg m;
 
