@@ -31,6 +31,8 @@ for name in ("login", "jitter", "bad-path", "plaintext", "far-ahead", "worker-ki
     other = library.registry[f"relay/{name}"]
     scenario(name=name, group="fast", needs_build=True, timeout=other.timeout)(
         with_offload(other.function))
+scenario(name="cost", group="fast", needs_build=True, timeout=300, long=True)(
+    with_offload(library.registry["crowd/cost"].function))
 
 
 # -- that it works -------------------------------------------------------------------------
@@ -61,27 +63,32 @@ def used(lab):
         lab.expect(entry["rx_bytes"] > 3_000_000 and entry["tx_bytes"] > 3_000_000,
                    f"not all is counted: {entry}")
     packets = [p for _, frame in capture.stop() if (p := parse_gre(frame))]
+    missed = int(capture.log.wait("dropped by kernel").text.split()[-5])
     for call in calls:
-        expect_numbers(lab, packets, server.address, lab.net.addresses[call.ns])
+        expect_numbers(lab, packets, server.address, lab.net.addresses[call.ns], missed)
         call.stop()
     lab.expect_clean()
     lab.expect(server.stop() == 0, "the server's exit status is not 0")
     expect_nothing_left(lab)
 
 
-def expect_numbers(lab, packets, server, client):
-    """The server sent each number once, in order, and acknowledged what it had received."""
+def expect_numbers(lab, packets, server, client, missed):
+    """The server sent each number once, in order, and acknowledged what it had received; the
+    capture missed so many packets."""
     sent = [p.seq for p in packets if p.destination == client and p.seq is not None]
-    lab.expect(sent == list(range(sent[0], sent[0] + len(sent))),
-               f"numbers to {client} are not in order")
+    for before, after in zip(sent, sent[1:]):
+        lab.expect(after > before, f"to {client}: {after} after {before}")
+    lab.expect(sent[-1] - sent[0] < len(sent) + missed,
+               f"to {client}: numbers are missing, {len(sent)} came from {sent[0]} to {sent[-1]}")
     highest = acked = None
     for packet in packets:
         if packet.source == client and packet.seq is not None:
             highest = packet.seq
         elif packet.destination == client and packet.ack is not None and highest is not None:
-            lab.expect(packet.ack <= highest, f"{packet.ack} is acknowledged before it came")
+            lab.expect(packet.ack <= highest + missed,
+                       f"{packet.ack} is acknowledged before it came")
             acked = packet.ack
-    lab.expect(acked is not None and highest - acked < 64,
+    lab.expect(acked is not None and highest - acked < 64 + missed,
                f"{acked} of {highest} frames are acknowledged")
 
 
