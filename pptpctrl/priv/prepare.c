@@ -93,15 +93,6 @@ open_offload(struct launch *l, char why[CHANNEL_WHY_MAX])
 		snprintf(why, CHANNEL_WHY_MAX, "it knows no ways in a VRF");
 		return -1;
 	}
-	/* Where a CPU is stopped for long, frames of another one, or of the
-	 * worker, have been seen to overtake those in its queue. */
-	if (l->conf->offload == CONF_OFFLOAD_AUTO &&
-	    sysconf(_SC_NPROCESSORS_ONLN) > 1) {
-		snprintf(why, CHANNEL_WHY_MAX, "on more than one CPU it does "
-		    "not keep the order of all frames; relay-offload on uses "
-		    "it all the same");
-		return -1;
-	}
 	l->offload = offload_open(&l->tunnel, false, why);
 	if (!l->offload)
 		return -1;
