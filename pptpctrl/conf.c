@@ -347,6 +347,7 @@ void
 conf_free(struct conf *conf)
 {
 	free(conf->file);
+	free(conf->text);
 	for (const struct conf_kw *kw = conf_keywords; kw->name != NULL; kw++)
 		if (kw->type == KW_TEXT || kw->type == KW_PATH ||
 		    kw->type == KW_PIDFILE)
@@ -430,9 +431,7 @@ load_file(struct conf *conf, conf_report_fn report, void *arg)
 {
 	struct conf_ctx ctx = { .conf = conf, .report = report, .arg = arg };
 	bool given = conf->file != NULL, ok = false;
-	char *text = NULL;
 	const char *why;
-	size_t len = 0;
 	int fd;
 
 	if (!given && (conf->file = strdup(CONF_DEFAULT_FILE)) == NULL)
@@ -450,12 +449,12 @@ load_file(struct conf *conf, conf_report_fn report, void *arg)
 		    "MGR: Config file not found! %s: %s: %s",
 		    conf->file, why,
 		    given ? "check -c" : "run as root");
-	else if ((text = conf_read(fd, &len)) == NULL)
+	else if ((conf->text = conf_read(fd, &conf->text_len)) == NULL)
 		conf_say(&ctx, CONF_ERROR,
 		    "cannot be read: %s", strerror(errno));
 	else
-		ok = conf_parse(conf, conf->file, text, len, report, arg);
-	free(text);
+		ok = conf_parse(conf, conf->file, conf->text, conf->text_len,
+		    report, arg);
 	if (fd >= 0)
 		close(fd);
 	return ok;

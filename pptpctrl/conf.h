@@ -84,6 +84,10 @@ struct conf_limits {
 struct conf {
 	char *file;		/* the file read, never NULL after conf_load */
 	bool file_missing;	/* the default file does not exist: defaults */
+	char *text;		/* what was read from it; NULL: nothing was */
+	size_t text_len;
+	bool last_good;		/* of an earlier start, because the present
+				 * one has errors: takes no new calls */
 	char *option;		/* pppd options file or NULL */
 	char *ppp;		/* path of pppd, never NULL */
 	char *pidfile;		/* never NULL; "" means: write none */

@@ -20,6 +20,7 @@
 #include "net/adopt.h"
 #include "net/sandbox.h"
 #include "net/worker.h"
+#include "priv/lastgood.h"
 #include "priv/launch.h"
 #include "priv/offload.h"
 #include "priv/store.h"
@@ -35,6 +36,9 @@ complain(const char *text)
 	fprintf(stderr, "pptpd: %s\n", text);
 }
 
+/* The first error of the configuration that was read last. */
+static char first_error[1024];
+
 /* Findings about the configuration: to the log, and to a terminal. */
 static void
 report(void *arg, enum conf_severity severity, const char *file,
@@ -42,16 +46,22 @@ report(void *arg, enum conf_severity severity, const char *file,
 {
 	int level = severity == CONF_ERROR ? LOG_ERR :
 	    severity == CONF_WARNING ? LOG_WARNING : LOG_NOTICE;
+	bool poptop = strncmp(text, "MGR: ", 5) == 0;
 	char where[512] = "";
 
 	(void)arg;
-	/* PoPToP's own lines stay as they are: scripts look for them. */
-	if (strncmp(text, "MGR: ", 5) == 0)
+	if (poptop)
 		text += 5;
-	else if (file && line > 0)
+	if (file && line > 0)
 		snprintf(where, sizeof(where), "%s line %u: ", file, line);
 	else if (file)
 		snprintf(where, sizeof(where), "%s: ", file);
+	if (severity == CONF_ERROR && !first_error[0])
+		snprintf(first_error, sizeof(first_error), "%s%s", where,
+		    text);
+	/* PoPToP's own lines stay as they are: scripts look for them. */
+	if (poptop)
+		where[0] = '\0';
 	log_line(level, "MGR: %s%s", where, text);
 	if (log_fd() >= 0 && isatty(STDERR_FILENO) &&
 	    severity != CONF_NOTICE)
@@ -190,22 +200,46 @@ report_again(void *arg, enum conf_severity severity, const char *file,
 		log_err("MGR: the error is in %s line %u", file, line);
 }
 
-/* Would the configuration be accepted now? */
+/* The command line and the files that it names, to conf; *ret_text as from
+ * conf_argv. */
 static bool
-check_again(void *arg)
+read_conf(struct conf *conf, conf_report_fn fn, enum conf_action *ret_action,
+    const char **ret_text)
 {
-	const struct start *s = arg;
+	first_error[0] = '\0';
+	conf_init(conf);
+	return conf_argv(conf, start.argc, start.argv, fn, NULL, ret_action,
+	    ret_text) && (*ret_action != CONF_RUN ||
+	    conf_load(conf, fn, NULL));
+}
+
+/* What is wrong with the configuration as it is now; NULL: nothing. */
+static const char *
+check_again(void)
+{
 	enum conf_action action;
 	const char *text;
 	struct conf conf;
-	bool fine;
+	bool fine = read_conf(&conf, report_again, &action, &text);
 
-	conf_init(&conf);
-	fine = conf_argv(&conf, s->argc, s->argv, report_again, NULL, &action,
-	    &text) && action == CONF_RUN && conf_load(&conf, report_again,
-	    NULL);
 	conf_free(&conf);
-	return fine;
+	return fine ? NULL : first_error;
+}
+
+/* With calls of an earlier start to go on with, a configuration that is bad
+ * must not end them: the one that they were made with is good enough. */
+static bool
+go_on_with_last_good(struct conf *conf)
+{
+	if (!store_inherited())
+		return false;
+	conf_free(conf);
+	if (!lastgood_load(conf))
+		return false;
+	log_err("MGR: THE CONFIGURATION HAS ERRORS: %s: the calls that there "
+	    "are go on with the last good one, new ones are refused; mend "
+	    "it, then systemctl reload pptpd", first_error);
+	return true;
 }
 
 static int
@@ -233,9 +267,12 @@ serve(struct conf *conf)
 	}
 	launch.worker_kind = adopt_kind();
 	launch.check = check_again;
-	launch.check_arg = &start;
 	launch.program = start.path;
 	launch.argv = start.argv;
+	if (conf->last_good)
+		launch_trouble(&launch, first_error);
+	else
+		lastgood_keep(conf, start.argc, start.argv);
 	status = launch_run(&launch, run_worker, ready, conf);
 	unlink(conf->pidfile);
 	return (int)status;
@@ -247,6 +284,7 @@ main(int argc, char **argv)
 	enum conf_action action;
 	const char *text = NULL;
 	struct conf conf;
+	bool fine;
 	int status;
 
 	if (argc > 0 && generator_is(argv[0]))
@@ -259,15 +297,16 @@ main(int argc, char **argv)
 	title_init(argc, argv);
 	remember_start(argc, argv);
 	umask(022);
-	conf_init(&conf);
 	log_open("pptpd", true);
-	if (!conf_argv(&conf, argc, argv, report, NULL, &action, &text))
-		return LAUNCH_FAILED;
+	if (store_init() < 0)
+		log_fatal("MGR: descriptors from systemd: %s",
+		    strerror(errno));
+	fine = read_conf(&conf, report, &action, &text);
 	if (action != CONF_RUN) {
 		fputs(text, stdout);
 		return action == CONF_EXIT_OK ? 0 : 1;
 	}
-	if (!conf_load(&conf, report, NULL)) {
+	if (!fine && !go_on_with_last_good(&conf)) {
 		if (log_fd() >= 0 && !isatty(STDERR_FILENO))
 			complain("the configuration has errors, see the "
 			    "system log");
@@ -275,9 +314,6 @@ main(int argc, char **argv)
 	}
 	log_set_debug(conf.debug);
 	log_open("pptpd", conf.foreground);
-	if (store_init() < 0)
-		log_fatal("MGR: descriptors from systemd: %s",
-		    strerror(errno));
 	/* After a reload it is there already. */
 	if (!conf.foreground && !store_inherited())
 		go_background();

@@ -465,6 +465,12 @@ set_drain(int argc, uint32_t op, const char *text)
 	}
 	if (!ask(&req, &rec))
 		return 1;
+	if (op == STATUS_RESUME && rec.draining) {
+		fprintf(stderr, "pptpctrl: no new calls before the "
+		    "configuration is mended: systemctl status pptpd says "
+		    "what is wrong, systemctl reload pptpd reads it again\n");
+		return 1;
+	}
 	printf("%s; %" PRIu32 " call%s\n", text, rec.count,
 	    rec.count == 1 ? "" : "s");
 	return 0;

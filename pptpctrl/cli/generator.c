@@ -115,9 +115,18 @@ write_socket(const struct conf *conf, const char *dir)
 }
 
 static void
+write_limits(FILE *f, unsigned n)
+{
+	fprintf(f, "# For %u calls.\n[Service]\nTasksMax=%u\nLimitNOFILE=%u\n"
+	    "FileDescriptorStoreMax=%u\nMemoryHigh=%uM\nMemoryMax=%uM\n", n,
+	    TASKS_BASE + TASKS_CALL * n, FILES_BASE + FILES_CALL * n,
+	    STORE_BASE + STORE_CALL * n, MEMORY_BASE + MEMORY_CALL * n,
+	    2 * (MEMORY_BASE + MEMORY_CALL * n));
+}
+
+static void
 write_service(const struct conf *conf, bool failed, const char *dir)
 {
-	unsigned n = conf->connections;
 	FILE *f = drop_in(dir, "pptpd.service", "50-limits.conf");
 
 	if (!f)
@@ -126,11 +135,10 @@ write_service(const struct conf *conf, bool failed, const char *dir)
 	if (failed)
 		fprintf(f, "[Unit]\nWants=network-online.target\n"
 		    "After=network-online.target\n");
-	fprintf(f, "# For %u calls.\n[Service]\nTasksMax=%u\nLimitNOFILE=%u\n"
-	    "FileDescriptorStoreMax=%u\nMemoryHigh=%uM\nMemoryMax=%uM\n", n,
-	    TASKS_BASE + TASKS_CALL * n, FILES_BASE + FILES_CALL * n,
-	    STORE_BASE + STORE_CALL * n, MEMORY_BASE + MEMORY_CALL * n,
-	    2 * (MEMORY_BASE + MEMORY_CALL * n));
+	/* The error may be what connections says, while calls of before it go
+	 * on: the unit's own numbers are high enough. */
+	if (!failed || conf->src_connections != CONF_FROM_DEFAULT)
+		write_limits(f, conf->connections);
 	fclose(f);
 }
 

@@ -206,13 +206,14 @@ terminate(struct client *c)
 	finish(c, STATUS_DONE);
 }
 
-/* At once here; the launcher keeps it for the worker after this one. */
+/* At once here; the launcher keeps it for the worker after this one.  Not all
+ * may be resumed: the answer says whether it drains. */
 static void
 drain(struct client *c, bool on)
 {
 	struct req req = { .op = on ? REQ_DRAIN : REQ_RESUME };
 
-	admit_drain(c->worker->admit, on);
+	admit_drain(c->worker->admit, on || c->worker->conf->last_good);
 	worker_ask(c->worker, &req);
 	c->count = sessions_count(c->worker);
 	finish(c, STATUS_DONE);

@@ -63,7 +63,7 @@ struct status_record {
 	uint32_t flags;		/* EV_F_*: MPPE in force */
 	uint32_t pid;		/* per-call parent, 0: none */
 	uint32_t hold_us;
-	uint32_t draining;	/* STATUS_DONE of STATUS_LIST: 1 */
+	uint32_t draining;	/* STATUS_DONE: no new calls are taken */
 	uint32_t fast_rx, fast_tx;	/* frames that the kernel forwarded */
 	uint64_t age_ms;	/* since the call was asked for */
 	uint64_t up_ms;		/* since the network is up, 0: is not */

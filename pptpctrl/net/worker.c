@@ -227,6 +227,7 @@ set_up(struct worker *w, const struct worker_setup *setup)
 	w->admit = admit_new(&w->conf->limits, w->conf->connections, seed);
 	if (!w->sessions || !w->admit)
 		return -ENOMEM;
+	admit_drain(w->admit, w->conf->last_good);
 	if (setup->gre_fd >= 0) {
 		w->relay = relay_new(w->loop, setup->gre_fd, setup->udp_fd,
 		    setup->offload_fd, on_first_frame, w);

@@ -132,7 +132,8 @@ static int
 on_hup(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
 {
 	struct launcher *la = arg;
-	const struct launch *l = la->l;
+	struct launch *l = la->l;
+	const char *error = NULL;
 	uint64_t now = 0;
 
 	(void)src;
@@ -141,7 +142,8 @@ on_hup(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
 	if (la->stopping || la->handover != HANDOVER_NONE || !la->serving)
 		return 0;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now);
-	if (!l->check(l->check_arg))
+	error = l->check();
+	if (error)
 		log_err("MGR: SIGHUP: the configuration has errors: all goes "
 		    "on with the old one");
 	else if (!runs(l->program))
@@ -153,6 +155,9 @@ on_hup(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
 		worker_hand_over(la, HANDOVER_RELOAD);
 		return 0;
 	}
+	if (error)
+		launch_trouble(l, error);
+	notify_changed(la);
 	sd_notify(0, "READY=1");
 	return 0;
 }
@@ -232,6 +237,14 @@ add_sources(struct launcher *la)
 	if (r >= 0)
 		r = offload_watch(la->l->offload, la->loop);
 	return r;
+}
+
+void
+launch_trouble(struct launch *l, const char *error)
+{
+	snprintf(l->trouble, sizeof(l->trouble), "%s: %s",
+	    l->conf->last_good ? "no new calls before the configuration is "
+	    "mended" : "the configuration before goes on", error);
 }
 
 enum launch_exit

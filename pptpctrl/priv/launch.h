@@ -44,12 +44,14 @@ struct launch {
 	uint64_t old_worker_start;
 	struct state old_calls;		/* its table of calls */
 	uint32_t calls_gen, worker_gen;	/* the tables' generations */
-	/* To reload: is the configuration fine now?  Then program is
-	 * executed with argv. */
-	bool (*check)(void *arg);
-	void *check_arg;
+	/* To reload: is the configuration fine now (NULL), or what is wrong
+	 * with it?  When it is, program is executed with argv. */
+	const char *(*check)(void);
 	const char *program;
 	char **argv;
+	/* Why new calls do not come, or the configuration does not count: for
+	 * who asks systemd about the service.  Empty: all is well. */
+	char trouble[LAUNCH_WHY_MAX];
 };
 
 /* Exit statuses of the manager. */
@@ -66,9 +68,9 @@ enum launch_exit {
 int launch_prepare(struct launch *l, const struct conf *conf,
     char why[LAUNCH_WHY_MAX]);
 
-/* Find out whether calls can be made: what takes time, or makes a process.
- * As launch_prepare, which does it but where calls are to go on at once. */
-int launch_check_pppd(struct launch *l, char why[LAUNCH_WHY_MAX]);
+/* Find out whether calls can be made: pppd, its options, the kernel.  As
+ * launch_prepare, which does it but where calls are to go on at once. */
+int launch_check(struct launch *l, char why[LAUNCH_WHY_MAX]);
 
 /* --- launch.c ----------------------------------------------------------- */
 
@@ -77,6 +79,10 @@ typedef int (*launch_worker_fn)(const struct launch *l, int control);
 
 /* Called once when the server is ready to serve. */
 typedef void (*launch_ready_fn)(void *arg);
+
+/* The configuration has an error, so that an earlier one counts: set
+ * l->trouble. */
+void launch_trouble(struct launch *l, const char *error);
 
 /* Start the worker and serve until it and all calls have ended. */
 enum launch_exit launch_run(struct launch *l, launch_worker_fn worker,

@@ -15,6 +15,13 @@
 #define STATUS_MS	500u	/* at most one STATUS= line in so long */
 #define PING_MS		30000u	/* without a watchdog */
 
+/* As asked for, or because the configuration has errors. */
+static bool
+draining(const struct launcher *la)
+{
+	return la->draining || la->l->conf->last_good;
+}
+
 /* --- STATUS= ------------------------------------------------------------ */
 
 static int
@@ -35,9 +42,9 @@ on_status_timer(sd_event_source *src, uint64_t usec, void *arg)
 	if (!la->l->conf->delegate)
 		snprintf(pool, sizeof(pool), ", pool %u/%u",
 		    pool_used(la->pool), pool_size(la->pool));
-	sd_notifyf(0, "STATUS=%s%u calls, %u logging in%s",
-	    la->draining ? "draining: " : "", la->n_calls, la->n_calls - up,
-	    pool);
+	sd_notifyf(0, "STATUS=%s%u calls, %u logging in%s%s%s",
+	    draining(la) ? "draining: " : "", la->n_calls, la->n_calls - up,
+	    pool, la->l->trouble[0] ? "; " : "", la->l->trouble);
 	return 0;
 }
 
@@ -107,7 +114,7 @@ drain_path(const struct launcher *la, char *buf, size_t size)
 static void
 tell_worker(struct launcher *la)
 {
-	struct rep rep = { .op = REP_DRAIN, .status = la->draining };
+	struct rep rep = { .op = REP_DRAIN, .status = draining(la) };
 
 	reply(la, &rep);
 	notify_changed(la);
@@ -125,7 +132,7 @@ drain_inherit(struct launcher *la)
 		    "MGR: draining as before: no new calls; pptpctrl resume "
 		    "ends that");
 	}
-	if (la->draining)
+	if (draining(la))
 		tell_worker(la);
 }
 

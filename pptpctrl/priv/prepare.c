@@ -39,8 +39,8 @@ warn_weak(uint32_t flags, const struct conf *conf)
 		    "require-mppe-128", file);
 }
 
-int
-launch_check_pppd(struct launch *l, char why[LAUNCH_WHY_MAX])
+static int
+check_pppd(struct launch *l, char why[LAUNCH_WHY_MAX])
 {
 	const struct conf *conf = l->conf;
 	int channel, other, r;
@@ -82,6 +82,12 @@ check_files(const struct conf *conf, char why[LAUNCH_WHY_MAX])
 		return -1;
 	}
 	return probe_ppp(why);
+}
+
+int
+launch_check(struct launch *l, char why[LAUNCH_WHY_MAX])
+{
+	return check_files(l->conf, why) < 0 ? -1 : check_pppd(l, why);
 }
 
 /* The tunnel on the fast path's device.  0, or -1 with why when there is no
@@ -231,10 +237,18 @@ launch_prepare(struct launch *l, const struct conf *conf,
 		return -1;
 	}
 	inherit_sockets(l);
-	if (check_files(conf, why) < 0 || open_sockets(l, why) < 0)
+	/* Calls have chosen a path. */
+	if (conf->last_good && l->path == CONF_DP_AUTO) {
+		snprintf(why, LAUNCH_WHY_MAX, "the configuration has errors, "
+		    "see above, and there are no calls to go on with");
 		return -1;
+	}
 	/* With calls to go on with, they come first: see worker_ready. */
-	if (!l->inherits && launch_check_pppd(l, why) < 0)
+	if (!l->inherits && check_files(conf, why) < 0)
+		return -1;
+	if (open_sockets(l, why) < 0)
+		return -1;
+	if (!l->inherits && check_pppd(l, why) < 0)
 		return -1;
 	if (l->tunnel.kernel_fd >= 0) {
 		store_put(STORE_TUNNEL, 0, l->tunnel.kernel_fd);

@@ -15,7 +15,7 @@
 #define OTHER_LEN	40
 #define FDS_ENV		"PPTPCTRL_FDS"	/* from store_exec */
 
-static const char letter[STORE_KINDS + 1] = "awkrglcshpteo";
+static const char letter[STORE_KINDS + 1] = "awkrglcshpteof";
 
 /* By kind: an array of STORE_NUMBERS made when it is first needed; an entry
  * is a descriptor, or 0, from end on there are none. */

@@ -29,6 +29,7 @@ enum store_kind {
 	STORE_TCP,		/* control connection; key */
 	STORE_EVENT,		/* where a pppd reports; call id */
 	STORE_OFFLOAD,		/* the fast path's name and maps */
+	STORE_CONF,		/* the last good configuration (lastgood.h) */
 	STORE_KINDS
 };
 

@@ -280,8 +280,13 @@ on_late_check(sd_event_source *src, void *arg)
 	char why[LAUNCH_WHY_MAX];
 
 	(void)src;
-	if (launch_check_pppd(la->l, why) < 0)
-		log_err("MGR: new calls will fail: %s", why);
+	if (launch_check(la->l, why) == 0)
+		return 0;
+	log_err("MGR: new calls will fail: %s", why);
+	if (!la->l->conf->last_good)
+		snprintf(la->l->trouble, sizeof(la->l->trouble),
+		    "new calls will fail: %.*s", LAUNCH_WHY_MAX - 32, why);
+	notify_changed(la);
 	return 0;
 }
 
