@@ -247,6 +247,7 @@ NOTIFY_RELOAD = $(shell pkg-config --atleast-version=253 libsystemd && \
 	echo -e 's/^Type=notify$$/Type=notify-reload/' -e /^ExecReload=/d)
 SED_PATHS = sed -e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g' $(NOTIFY_RELOAD)
 INSTALL	= install
+UNITS	= pptpd.socket pptpd-admin.socket pptpd.service
 
 # Samples go beside the documentation and, only where there is none yet, to
 # their places: an administrator's files are never touched.
@@ -272,7 +273,7 @@ install: all
 	    $(INSTALL) -m 0644 etc/pptpd.conf $(DESTDIR)$(sysconfdir)/
 	test -e $(DESTDIR)$(sysconfdir)/ppp/options.pptpd || \
 	    $(INSTALL) -m 0644 etc/options.pptpd $(DESTDIR)$(sysconfdir)/ppp/
-	for u in pptpd.socket pptpd.service; do \
+	for u in $(UNITS); do \
 	    $(SED_PATHS) etc/$$u > $(DESTDIR)$(unitdir)/$$u && \
 	    chmod 0644 $(DESTDIR)$(unitdir)/$$u || exit 1; done
 	ln -sf $(sbindir)/pptpctrl $(DESTDIR)$(generatordir)/pptpd-generator
@@ -292,7 +293,7 @@ uninstall:
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man5/%,$(wildcard etc/*.5)) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man7/%,$(wildcard etc/*.7)) \
 	    $(patsubst etc/%,$(DESTDIR)$(mandir)/man8/%,$(wildcard etc/*.8)) \
-	    $(DESTDIR)$(unitdir)/pptpd.socket $(DESTDIR)$(unitdir)/pptpd.service \
+	    $(UNITS:%=$(DESTDIR)$(unitdir)/%) \
 	    $(DESTDIR)$(generatordir)/pptpd-generator \
 	    $(DESTDIR)$(sysusersdir)/pptpctrl.conf \
 	    $(DESTDIR)$(tmpfilesdir)/pptpctrl.conf \

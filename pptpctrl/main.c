@@ -154,13 +154,15 @@ run_worker(const struct launch *l, int control)
 	struct worker_setup setup = { .conf = l->conf, .path = l->path,
 	    .control = control, .gre_fd = l->gre_fd,
 	    .udp_fd = l->tunnel.relay_fd,
-	    .offload_fd = offload_state_fd(l->offload), .status_fd = l->status_fd,
-	    .n_listen = l->n_listen };
+	    .offload_fd = offload_state_fd(l->offload),
+	    .n_listen = l->n_listen, .n_status = l->n_status };
 
 	if (ready_fd >= 0)
 		leave_terminal();
 	for (int i = 0; i < l->n_listen; i++)
 		setup.listen_fd[i] = l->listen_fd[i];
+	for (int i = 0; i < l->n_status; i++)
+		setup.status_fd[i] = l->status_fd[i];
 	setup.table = l->table;
 	setup.old_table = l->old_table;
 	setup.crashed = l->crashed;
@@ -261,7 +263,7 @@ serve(struct conf *conf)
 		log_err("MGR: %s", why);
 		if (log_fd() >= 0 || !conf->foreground)
 			complain(why);
-		if (launch.status_path[0] && launch.status_fd >= 0)
+		if (launch.n_status > 0)
 			unlink(launch.status_path);
 		return LAUNCH_FAILED;
 	}

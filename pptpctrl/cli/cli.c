@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/check.h"
@@ -23,6 +24,7 @@
 #include "reason.h"
 
 #define WAIT_S	10
+#define TRIES	3
 
 static int cmd_list(int argc, char **argv);
 static int cmd_terminate(int argc, char **argv);
@@ -88,6 +90,20 @@ cmd_check(int argc, char **argv)
 	return check_run(argc, argv);
 }
 
+/* A socket that is being bound anew is not there for a moment. */
+static bool
+connect_status(int fd, const struct sockaddr_un *sun)
+{
+	static const struct timespec moment = { .tv_nsec = 100000000 };
+
+	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0)
+		return true;
+	if (errno != ENOENT && errno != ECONNREFUSED)
+		return false;
+	nanosleep(&moment, NULL);
+	return connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
+}
+
 static int
 open_status(void)
 {
@@ -101,7 +117,7 @@ open_status(void)
 	}
 	listen_status_path(pidfile, sun.sun_path, sizeof(sun.sun_path));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+	if (connect_status(fd, &sun))
 		return fd;
 	fprintf(stderr, "pptpctrl: no server answers on %s: %s%s\n",
 	    sun.sun_path, strerror(errno), errno == EACCES ?
@@ -111,13 +127,11 @@ open_status(void)
 	return -1;
 }
 
-/* Next record, or NULL with a message: the server went, or is another
- * version. */
+/* Is rec, of n bytes, or -1 with errno, a record?  If not, says why: the
+ * server went, or is another version. */
 static bool
-next_record(int fd, struct status_record *rec)
+check_record(ssize_t n, const struct status_record *rec)
 {
-	ssize_t n = recv(fd, rec, sizeof(*rec), 0);
-
 	if (n == sizeof(*rec) && rec->version == STATUS_VERSION) {
 		if (rec->kind == STATUS_CALL || rec->kind == STATUS_DONE ||
 		    rec->kind == STATUS_NUMBER || rec->kind == STATUS_BAN)
@@ -132,19 +146,50 @@ next_record(int fd, struct status_record *rec)
 	return false;
 }
 
+static bool
+next_record(int fd, struct status_record *rec)
+{
+	return check_record(recv(fd, rec, sizeof(*rec), 0), rec);
+}
+
+/*
+ * Ask, and get the first record of the answer.  A server that is being started
+ * again leaves who it has not answered to the next one.  Returns the
+ * connection; -1 when there is no answer, and why was said.
+ */
+static int
+begin(const struct status_request *req, struct status_record *rec)
+{
+	for (int left = TRIES - 1;; left--) {
+		int fd = open_status();
+		ssize_t n;
+
+		if (fd < 0)
+			return -1;
+		n = send(fd, req, sizeof(*req), MSG_NOSIGNAL);
+		if (n >= 0)
+			n = recv(fd, rec, sizeof(*rec), 0);
+		if (left > 0 && (n == 0 || (n < 0 && (errno == EPIPE ||
+		    errno == ECONNRESET)))) {
+			close(fd);
+			continue;
+		}
+		if (check_record(n, rec))
+			return fd;
+		close(fd);
+		return -1;
+	}
+}
+
 /* One request with one answer; false when there is none, and why was said. */
 static bool
 ask(const struct status_request *req, struct status_record *rec)
 {
-	int fd = open_status();
-	bool ok;
+	int fd = begin(req, rec);
 
-	if (fd < 0)
-		return false;
-	ok = send(fd, req, sizeof(*req), MSG_NOSIGNAL) >= 0 &&
-	    next_record(fd, rec);
-	close(fd);
-	return ok;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 static const char *
@@ -255,21 +300,18 @@ cmd_list(int argc, char **argv)
 		fprintf(stderr, "usage: pptpctrl list [--json]\n");
 		return 2;
 	}
-	fd = open_status();
-	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0)
+	fd = begin(&req, &rec);
+	if (fd < 0)
 		return 1;
-	/* The title only when the server has answered at all. */
-	for (bool first = true;; first = false) {
-		if (!next_record(fd, &rec))
-			return 1;
-		if (first && !array)
-			print_title();
-		if (rec.kind == STATUS_DONE)
-			break;
+	if (!array)
+		print_title();
+	while (rec.kind != STATUS_DONE) {
 		if (array)
 			json_object_array_add(array, json_call(&rec));
 		else
 			print_row(&rec);
+		if (!next_record(fd, &rec))
+			return 1;
 	}
 	if (!array && rec.draining)
 		printf("draining: no new calls are taken (pptpctrl resume)\n");
@@ -407,12 +449,10 @@ cmd_status(int argc, char **argv)
 		fprintf(stderr, "usage: pptpctrl status [--json]\n");
 		return 2;
 	}
-	fd = open_status();
-	if (fd < 0 || send(fd, &req, sizeof(req), MSG_NOSIGNAL) < 0)
+	fd = begin(&req, &rec);
+	if (fd < 0)
 		return 1;
-	do {
-		if (!next_record(fd, &rec))
-			return 1;
+	while (rec.kind != STATUS_DONE) {
 		rec.user[sizeof(rec.user) - 1] = '\0';
 		if (rec.kind == STATUS_NUMBER && top)
 			json_number(top, &rec);
@@ -422,7 +462,9 @@ cmd_status(int argc, char **argv)
 			json_ban(bans, &rec);
 		else if (rec.kind == STATUS_BAN)
 			print_ban(&rec);
-	} while (rec.kind != STATUS_DONE);
+		if (!next_record(fd, &rec))
+			return 1;
+	}
 	close(fd);
 	if (top) {
 		printf("%s\n", json_object_to_json_string_ext(top,

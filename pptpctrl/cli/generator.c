@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "conf.h"
+#include "priv/listen.h"
 
 #define DEFAULTS	"/etc/default/pptpd"
 #define OPTS_NAME	"DAEMON_OPTS="
@@ -114,6 +115,25 @@ write_socket(const struct conf *conf, const char *dir)
 	fclose(f);
 }
 
+/* The status socket of an instance with a pid file of its own. */
+static void
+write_admin(const struct conf *conf, const char *dir)
+{
+	char path[LINE];
+	FILE *f;
+
+	listen_status_path(conf->pidfile, path, sizeof(path));
+	if (strcmp(path, STATUS_PATH) == 0)
+		return;
+	f = drop_in(dir, "pptpd-admin.socket", "50-listen.conf");
+	if (!f)
+		return;
+	fprintf(f, "# From %s and %s.\n[Socket]\nListenSequentialPacket=\n"
+	    "ListenSequentialPacket=%s\n", conf->file ? conf->file :
+	    CONF_DEFAULT_FILE, DEFAULTS, path);
+	fclose(f);
+}
+
 static void
 write_limits(FILE *f, unsigned n)
 {
@@ -171,6 +191,7 @@ generator_run(int argc, char **argv)
 	if (!conf_load(&conf, note_error, &failed))
 		failed = true;
 	write_socket(&conf, argv[1]);
+	write_admin(&conf, argv[1]);
 	write_service(&conf, failed, argv[1]);
 	conf_free(&conf);
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * systemd.generator(7): what pptpd.conf says about addresses and numbers, as
- * drop-ins for pptpd.socket and pptpd.service.  Runs before anything else at
- * boot and at each systemctl daemon-reload.
+ * drop-ins for pptpd.socket, pptpd-admin.socket and pptpd.service.  Runs
+ * before anything else at boot and at each systemctl daemon-reload.
  */
 #ifndef CLI_GENERATOR_H
 #define CLI_GENERATOR_H

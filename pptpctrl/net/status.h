@@ -83,4 +83,7 @@ struct worker;
 /* Serve listening socket fd.  0 or -errno. */
 int status_start(struct worker *w, int fd);
 
+/* No more of that: close all that was listened on. */
+void status_end(struct worker *w);
+
 #endif

@@ -69,11 +69,8 @@ on_nobody_came(sd_event_source *src, uint64_t usec, void *arg)
 static void
 freeze(struct worker *w)
 {
-	int fd = sd_event_source_get_io_fd(w->status_io);
-
 	w->frozen = true;
-	sd_event_source_disable_unref(w->status_io);
-	close(fd);
+	status_end(w);
 	accept_end(w);
 	conn_freeze_all(w);
 	ipc_free(w->launcher);
@@ -154,7 +151,8 @@ by_number(const void *a, const void *b)
 static void
 keep_only(const struct worker_setup *setup)
 {
-	size_t max = WORKER_LISTEN_MAX + 8u + setup->n_keys + UINT16_MAX + 2u;
+	size_t max = WORKER_LISTEN_MAX + WORKER_STATUS_MAX + 8u +
+	    setup->n_keys + UINT16_MAX + 2u;
 	int *keep = calloc(max, sizeof(*keep)), from = 3;
 	size_t n = 0;
 
@@ -164,11 +162,12 @@ keep_only(const struct worker_setup *setup)
 	keep[n++] = setup->gre_fd;
 	keep[n++] = setup->udp_fd;
 	keep[n++] = setup->offload_fd;
-	keep[n++] = setup->status_fd;
 	keep[n++] = setup->old_table;
 	keep[n++] = log_fd();
 	for (int i = 0; i < setup->n_listen; i++)
 		keep[n++] = setup->listen_fd[i];
+	for (int i = 0; i < setup->n_status; i++)
+		keep[n++] = setup->status_fd[i];
 	for (uint32_t i = 0; i <= setup->n_keys && setup->tcp; i++)
 		keep[n++] = setup->tcp[i];
 	for (uint32_t i = 0; i <= UINT16_MAX && setup->pty; i++)
@@ -237,8 +236,8 @@ set_up(struct worker *w, const struct worker_setup *setup)
 	}
 	for (int i = 0; i < setup->n_listen && r >= 0; i++)
 		r = accept_listen(w, setup->listen_fd[i]);
-	if (r >= 0)
-		r = status_start(w, setup->status_fd);
+	for (int i = 0; i < setup->n_status && r >= 0; i++)
+		r = status_start(w, setup->status_fd[i]);
 	if (r >= 0)
 		r = adopt_all(w, setup);
 	return r;

@@ -20,7 +20,8 @@
 #include "net/session.h"
 #include "state.h"
 
-#define WORKER_LISTEN_MAX 16
+#define WORKER_LISTEN_MAX 32
+#define WORKER_STATUS_MAX 4
 
 /* Everything it was given; descriptors are its own. */
 struct worker_setup {
@@ -29,7 +30,8 @@ struct worker_setup {
 	int control;		/* to the launcher */
 	int gre_fd, udp_fd;	/* -1 where the path has none */
 	int offload_fd;		/* the fast path's map, -1: none */
-	int status_fd;
+	int status_fd[WORKER_STATUS_MAX];
+	int n_status;
 	int listen_fd[WORKER_LISTEN_MAX];
 	int n_listen;
 	/* To go on where another worker stopped. */
@@ -59,7 +61,8 @@ struct worker {
 	bool stopping;
 	bool outlives;
 	bool frozen;		/* only relays, until another one comes */
-	sd_event_source *status_io;
+	sd_event_source *status_io[WORKER_STATUS_MAX];
+	int n_status;
 	struct state table;
 	uint32_t *free_key;
 	uint32_t n_free_keys;

@@ -285,15 +285,14 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	if (r < 0)
 		log_fatal("MGR: event loop: %s", strerror(-r));
 	r = sd_event_loop(la->loop);
-	unlink(l->status_path);
-	if (la->handover == HANDOVER_RESTART)
+	if (la->handover == HANDOVER_RESTART) {
 		log_notice("MGR: kept %u calls; to end them: systemctl stop "
 		    "pptpd", la->n_calls);
-	else
+	} else {
+		unlink(l->status_path);
 		store_empty();
-	/* Else it goes on for the calls that were kept. */
-	if (la->handover != HANDOVER_RESTART)
 		offload_close(l->offload);
+	}
 	if (la->stopping)
 		drain_forget(la);
 	log_about(&(struct log_about){ .kind = LOG_ENDED }, LOG_INFO,

@@ -28,7 +28,8 @@ struct launch {
 	int gre_fd;			/* -1 on the kernel path */
 	int listen_fd[LISTEN_MAX];
 	int n_listen;
-	int status_fd;
+	int status_fd[LISTEN_STATUS_MAX];
+	int n_status;
 	char status_path[128];
 	uint32_t option_flags;		/* EV_F_*: what the options ask for */
 	/* What a worker is started with to go on where another stopped; the

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,8 @@
 #include "priv/store.h"
 
 #define BACKLOG		4096
+#define UNIT_MAX	(LISTEN_MAX / 2)	/* the others are kept */
+#define GIVEN_MAX	(UNIT_MAX + LISTEN_STATUS_MAX)
 #define KEEP_IDLE_S	60
 #define USER_TIMEOUT_MS	120000u
 
@@ -41,22 +45,31 @@ listen_tune(int fd)
 	set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)USER_TIMEOUT_MS);
 }
 
-static int
-from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
+/* pptpd-admin.socket's, or what is kept of it. */
+static bool
+is_status(int fd)
 {
-	const char *name[LISTEN_MAX + 1];
-	int given[LISTEN_MAX + 1], used = 0;
-	int n = store_others(given, name, LISTEN_MAX + 1);
+	return sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0;
+}
+
+static int
+from_systemd(int ret_fd[UNIT_MAX], char why[LISTEN_WHY_MAX])
+{
+	const char *name[GIVEN_MAX];
+	int given[GIVEN_MAX], used = 0;
+	int n = store_others(given, name, GIVEN_MAX);
 
 	for (int i = 0; i < n; i++) {
-		int fd = i < LISTEN_MAX ? given[i] : -1;
+		int fd = i < GIVEN_MAX ? given[i] : -1;
 
-		if (sd_is_socket_inet(fd, AF_INET, SOCK_STREAM, 1, 0) <= 0 ||
-		    fd < 0) {
+		if (fd >= 0 && is_status(fd))
+			continue;
+		if (fd < 0 || used == UNIT_MAX ||
+		    sd_is_socket_inet(fd, AF_INET, SOCK_STREAM, 1, 0) <= 0) {
 			snprintf(why, LISTEN_WHY_MAX, "descriptor %d from "
 			    "systemd is not a listening IPv4 TCP socket (PPTP "
 			    "has no IPv6), or there are more than %d: see "
-			    "ListenStream= in pptpd.socket", fd, LISTEN_MAX);
+			    "ListenStream= in pptpd.socket", fd, UNIT_MAX);
 			return -1;
 		}
 		listen_tune(fd);
@@ -69,6 +82,104 @@ from_systemd(int ret_fd[LISTEN_MAX], char why[LISTEN_WHY_MAX])
 		ret_fd[used++] = fd;
 	}
 	return used;
+}
+
+/* --- the port during a restart ------------------------------------------- */
+
+/* Two descriptors of one socket? */
+static bool
+is_same(int a, int b)
+{
+	uint64_t of_a = 0, of_b = 1;
+	socklen_t len = sizeof(of_a);
+
+	return getsockopt(a, SOL_SOCKET, SO_COOKIE, &of_a, &len) == 0 &&
+	    getsockopt(b, SOL_SOCKET, SO_COOKIE, &of_b, &len) == 0 &&
+	    of_a == of_b;
+}
+
+static void
+device_of(int fd, char ret[IF_NAMESIZE])
+{
+	socklen_t len = IF_NAMESIZE;
+
+	memset(ret, 0, IF_NAMESIZE);
+	(void)getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ret, &len);
+}
+
+/* Do clients who come to given come to kept as well?  given will be bound to
+ * the VRF. */
+static bool
+is_for_same(const struct conf *conf, int kept, int given)
+{
+	char of_kept[IF_NAMESIZE], of_given[IF_NAMESIZE];
+	struct sockaddr_in a = { 0 }, b = { 0 };
+	socklen_t len = sizeof(a);
+
+	device_of(kept, of_kept);
+	device_of(given, of_given);
+	return strcmp(of_kept, conf->vrf ? conf->vrf : of_given) == 0 &&
+	    sd_is_socket_inet(kept, AF_INET, SOCK_STREAM, 1, 0) > 0 &&
+	    getsockname(kept, (struct sockaddr *)&a, &len) == 0 &&
+	    getsockname(given, (struct sockaddr *)&b, &len) == 0 &&
+	    a.sin_addr.s_addr == b.sin_addr.s_addr &&
+	    a.sin_port == b.sin_port;
+}
+
+/* Of the sockets at this place, which may be several because of ReusePort=,
+ * the first gets all clients. */
+static bool
+make_first(int fd)
+{
+	struct sock_filter first = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = { .len = 1, .filter = &first };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+	    sizeof(program)) == 0;
+}
+
+/*
+ * A restart, by hand or after a kill, is one of pptpd.socket too, for stop to
+ * close the port: systemd closes its sockets and binds others.  So the first
+ * ones are kept, and go on to take the clients; systemd's later ones, which
+ * ReusePort= lets it bind beside them, get none.  Adds those kept to the n
+ * that systemd gave; returns how many there are.
+ */
+static int
+keep_open(const struct conf *conf, int fd[LISTEN_MAX], int n)
+{
+	bool is_kept[UNIT_MAX] = { false }, used[UNIT_MAX] = { false };
+	uint32_t number = 0;
+	int all = n, reuse;
+	long k;
+
+	while ((k = store_last(STORE_LISTEN)) >= 0) {
+		int kept = store_take(STORE_LISTEN, (uint32_t)k), i = 0;
+
+		while (i < n && !is_for_same(conf, kept, fd[i]))
+			i++;
+		if (i == n || is_kept[i] || k >= UNIT_MAX) {
+			store_remove(STORE_LISTEN, (uint32_t)k);
+			close(kept);
+			continue;
+		}
+		is_kept[i] = used[k] = true;
+		if (!is_same(kept, fd[i]))
+			fd[all++] = kept;
+	}
+	for (int i = 0; i < n; i++) {
+		socklen_t len = sizeof(reuse);
+
+		/* Else systemd could not bind another one beside it. */
+		if (is_kept[i] || getsockopt(fd[i], SOL_SOCKET, SO_REUSEPORT,
+		    &reuse, &len) < 0 || !reuse || !make_first(fd[i]))
+			continue;
+		while (used[number])
+			number++;
+		used[number] = true;
+		store_put(STORE_LISTEN, number, fd[i]);
+	}
+	return all;
 }
 
 /* Is one of them bound to the address of listen, or to all? */
@@ -157,8 +268,10 @@ listen_sockets(const struct conf *conf, int ret_fd[LISTEN_MAX],
 		    "to others are refused: ListenStream= in pptpd.socket "
 		    "names other addresses (systemctl daemon-reload, then "
 		    "restart pptpd.socket, after a change of listen)");
-	if (n != 0)
+	if (n < 0)
 		return n;
+	if (n > 0)
+		return keep_open(conf, ret_fd, n);
 	if (getenv(LISTEN_NONE)) {
 		log_notice("MGR: not listening: inetd, or a socket unit with "
 		    "Accept=yes, has the port and hands clients over");
@@ -202,42 +315,22 @@ make_parent(const char *path)
 	return mkdir(dir, 0755) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* The same of an earlier launcher, through its execve. */
-static int
-kept_status(const struct sockaddr_un *want)
+/* Does who connects to path come to fd? */
+static bool
+is_at(int fd, const char *path)
 {
-	struct sockaddr_un sun;
-	socklen_t len = sizeof(sun);
-	int fd = store_take(STORE_STATUS, 0);
-
-	memset(&sun, 0, sizeof(sun));
-	if (fd < 0)
-		return -1;
-	if (getsockname(fd, (struct sockaddr *)&sun, &len) == 0 &&
-	    sun.sun_family == AF_UNIX &&
-	    strcmp(sun.sun_path, want->sun_path) == 0)
-		return fd;
-	store_remove(STORE_STATUS, 0);
-	close(fd);
-	return -1;
+	return sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, path, 0) > 0 &&
+	    access(path, F_OK) == 0;
 }
 
-int
-listen_status(const char *path, char why[LISTEN_WHY_MAX])
+static int
+own_status(const char *path, char why[LISTEN_WHY_MAX])
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	mode_t mask;
 	int fd, r;
 
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		snprintf(why, LISTEN_WHY_MAX, "status socket %s: path longer "
-		    "than %zu bytes", path, sizeof(sun.sun_path) - 1);
-		return -1;
-	}
 	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = kept_status(&sun);
-	if (fd >= 0)
-		return fd;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    0);
 	if (fd < 0 || make_parent(path) < 0)
@@ -253,14 +346,59 @@ listen_status(const char *path, char why[LISTEN_WHY_MAX])
 	mask = umask(0177);
 	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
 	umask(mask);
-	if (r == 0 && listen(fd, 64) == 0) {
-		store_put(STORE_STATUS, 0, fd);
+	if (r == 0 && listen(fd, 64) == 0)
 		return fd;
-	}
 fail:
 	snprintf(why, LISTEN_WHY_MAX, "status socket %s: %s", path,
 	    strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
+}
+
+/* Those of pptpd-admin.socket. */
+static int
+status_from_systemd(int ret_fd[LISTEN_STATUS_MAX])
+{
+	const char *name[GIVEN_MAX];
+	int given[GIVEN_MAX], used = 0;
+	int n = store_others(given, name, GIVEN_MAX);
+
+	for (int i = 0; i < n && i < GIVEN_MAX; i++)
+		if (is_status(given[i]) && used < LISTEN_STATUS_MAX - 2 &&
+		    fcntl(given[i], F_SETFL, O_RDWR | O_NONBLOCK) == 0)
+			ret_fd[used++] = given[i];
+	return used;
+}
+
+int
+listen_status(const char *path, int ret_fd[LISTEN_STATUS_MAX],
+    char why[LISTEN_WHY_MAX])
+{
+	int n = status_from_systemd(ret_fd), current = -1;
+	int kept = store_take(STORE_STATUS, 0);
+
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		snprintf(why, LISTEN_WHY_MAX, "status socket %s: path longer "
+		    "than %zu bytes", path,
+		    sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		return -1;
+	}
+	for (int i = 0; i < n; i++)
+		if (is_at(ret_fd[i], path))
+			current = ret_fd[i];
+	if (kept >= 0 && current >= 0 && is_same(kept, current))
+		return n;
+	if (kept >= 0 && is_status(kept)) {
+		/* Who has come to it already waits there. */
+		ret_fd[n++] = kept;
+		if (current < 0 && is_at(kept, path))
+			current = kept;
+	}
+	if (current < 0)
+		current = ret_fd[n++] = own_status(path, why);
+	if (current < 0)
+		return -1;
+	store_put(STORE_STATUS, 0, current);
+	return n;
 }

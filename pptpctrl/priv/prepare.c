@@ -211,8 +211,8 @@ open_sockets(struct launch *l, char why[LAUNCH_WHY_MAX])
 		return -1;
 	listen_status_path(l->conf->pidfile, l->status_path,
 	    sizeof(l->status_path));
-	l->status_fd = listen_status(l->status_path, why);
-	if (l->status_fd < 0 || open_path(l, why) < 0)
+	l->n_status = listen_status(l->status_path, l->status_fd, why);
+	if (l->n_status < 0 || open_path(l, why) < 0)
 		return -1;
 	return enter_vrf(l, why);
 }
@@ -227,7 +227,7 @@ launch_prepare(struct launch *l, const struct conf *conf,
 	l->conf = conf;
 	l->path = CONF_DP_AUTO;
 	l->tunnel = (struct tunnel)TUNNEL_INIT;
-	l->gre_fd = l->status_fd = -1;
+	l->gre_fd = -1;
 	l->table = (struct state)STATE_INIT;
 	inherit_tables(l);
 	if (store_last(STORE_TCP) > (long)keys)

@@ -35,13 +35,6 @@ static int n_other;
 static bool inherited;
 static bool to_systemd;
 
-/* Not those that systemd makes anew with each start. */
-static bool
-outlives_us(enum store_kind kind)
-{
-	return kind != STORE_STATUS;
-}
-
 static void
 name_of(enum store_kind kind, uint32_t n, char name[NAME_MAX_LEN])
 {
@@ -195,7 +188,7 @@ store_put(enum store_kind kind, uint32_t n, int fd)
 	/* Names are told apart by nothing else: what comes later stays. */
 	drop_given(kind, n);
 	store_remove(kind, n);
-	if (!set(&held[kind], n, fd) || !to_systemd || !outlives_us(kind))
+	if (!set(&held[kind], n, fd) || !to_systemd)
 		return;
 	name_of(kind, n, name);
 	/* Polled, systemd would drop it at an ICMP error or a hang-up. */
@@ -212,8 +205,7 @@ store_remove(enum store_kind kind, uint32_t n)
 		return;
 	held[kind].fd[n] = 0;
 	name_of(kind, n, name);
-	if (outlives_us(kind))
-		tell_removed(name);
+	tell_removed(name);
 }
 
 void

@@ -21,8 +21,8 @@ enum store_kind {
 	STORE_TUNNEL,		/* kernel's end of the L2TP pair */
 	STORE_RELAY,		/* and the relay's */
 	STORE_GRE,
-	STORE_LISTEN,		/* sockets that we opened ourselves */
-	STORE_STATUS,
+	STORE_LISTEN,		/* where clients come to (listen.h) */
+	STORE_STATUS,		/* where pptpctrl comes to now */
 	STORE_SHIM,		/* to a per-call parent; call id */
 	STORE_CHANNEL,		/* of a call without pppd; call id */
 	STORE_PTY,		/* master; call id */
