@@ -129,6 +129,11 @@ ipc_recv(int fd, void *buf, size_t size, int *ret_fd)
 		errno = EMSGSIZE;
 		return -1;
 	}
+	/* An empty message is taken for the end, but may come with one. */
+	if (n == 0 && got >= 0) {
+		close(got);
+		got = -1;
+	}
 	*ret_fd = got;
 	return n;
 }

@@ -256,6 +256,20 @@ an_oversized_message_ends_it(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* It is taken for the end; what came with it is closed. */
+static void
+an_empty_message_leaks_no_descriptor(void **state)
+{
+	unsigned before = open_descriptors();
+
+	(void)state;
+	raw_send("", 0, STDIN_FILENO, 2);
+	run();
+	assert_int_equal(got.n, 0);
+	assert_int_equal(got.ended, 1);
+	assert_int_equal(open_descriptors(), before);
+}
+
 static void
 the_other_ends_death_is_told_once(void **state)
 {
@@ -407,6 +421,7 @@ main(void)
 		TEST(more_descriptors_are_not_leaked),
 		TEST(too_many_descriptors_end_it),
 		TEST(an_oversized_message_ends_it),
+		TEST(an_empty_message_leaks_no_descriptor),
 		TEST(the_other_ends_death_is_told_once),
 		TEST(what_the_socket_cannot_take_waits),
 		TEST(the_queue_has_an_end),
