@@ -87,7 +87,8 @@ $(B)/offload.bpf.o: pptpctrl/bpf/offload.bpf.c pptpctrl/bpf/offload.h
 	$(call msg,BPF,$@) $(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
 # It carries the programs inside.
-$(B)/pptpctrl/priv/offload.o $(T)/pptpctrl/priv/offload.o: $(B)/offload.bpf.o
+$(B)/pptpctrl/priv/offload.o $(T)/pptpctrl/priv/offload.o \
+$(B)/fuzz/pptpctrl/priv/offload.o: $(B)/offload.bpf.o
 OFFLOAD	= -DOFFLOAD_OBJECT='"$(B)/offload.bpf.o"'
 
 $(B)/%.o: %.c
@@ -183,14 +184,24 @@ unit:
 	$(Q)tests/check unit B=$(B)
 
 # Needs clang and its runtime (Debian: clang, libclang-rt-14-dev).
-FUZZ_SRC = $(PROTO) $(wildcard pptpctrl/conf*.c) pptpctrl/hosts.c \
-	  pptpctrl/req.c pptpctrl/state.c pptpctrl/net/admit.c \
-	  pptpctrl/net/bans.c pptpctrl/net/status_req.c
+FUZZ_CC	= clang -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
+	  -DPPPD_PLUGINDIR='"$(PPPD_PLUGINDIR)"' -DPPPD_VERSION='"$(PPPD_VERSION)"' $(OFFLOAD) \
+	  -g -O1 -I. -Ipptpctrl -Itests -MMD -MP $(INCS) -fno-sanitize-recover=all
+F_OBJ	= $(patsubst %.c,$(B)/fuzz/%.o,$(filter-out pptpctrl/main.c,$(SRC)))
+-include $(F_OBJ:.o=.d)
+
+$(F_OBJ): $(B)/fuzz/%.o: %.c
+	$(Q)mkdir -p $(@D)
+	$(call msg,CC,$< (fuzzed)) $(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+
+$(B)/fuzz/all.a: $(F_OBJ)
+	$(Q)rm -f $@
+	$(call msg,AR,$@) $(AR) rc $@ $(F_OBJ)
+
 fuzz: $(FUZZ:%=fuzz-%)
-fuzz-%: tests/fuzz/fuzz_%.c
+fuzz-%: tests/fuzz/fuzz_%.c $(B)/fuzz/all.a
 	$(Q)mkdir -p $(B)/fuzz/new-$* tests/fuzz/corpus/$*
-	$(Q)clang -std=c11 -D_GNU_SOURCE -g -O1 -I. -Ipptpctrl -Itests -Itests/conf \
-	    -fsanitize=fuzzer,address,undefined -o $(B)/fuzz/$* $< $(FUZZ_SRC)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $(B)/fuzz/$* $< $(B)/fuzz/all.a $(LIBS)
 	$(Q)echo "$*:"; $(B)/fuzz/$* -max_total_time=$(FUZZ_TIME) -close_fd_mask=1 \
 	    -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ $(B)/fuzz/new-$* tests/fuzz/corpus/$* \
 	    >$(B)/fuzz/$*.log 2>&1 || { tail -40 $(B)/fuzz/$*.log; exit 1; }
