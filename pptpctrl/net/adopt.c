@@ -12,7 +12,7 @@
  * of struct flow_live; what is new goes to the end of struct saved_conn and
  * raises MINOR. */
 #define MAGIC		0x50575450u	/* "PTWP" */
-#define MAJOR		1u
+#define MAJOR		2u
 #ifndef ADOPT_MINOR			/* tests build other ones */
 #define ADOPT_MINOR	0u
 #endif

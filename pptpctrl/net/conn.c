@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -653,6 +654,7 @@ void
 conn_begin(struct conn *c, uint64_t wait_ms)
 {
 	uint64_t from = worker_now(c->worker) + wait_ms;
+	uint32_t chance;
 
 	if (wait_ms > 0) {
 		c->read_from = from;
@@ -660,6 +662,8 @@ conn_begin(struct conn *c, uint64_t wait_ms)
 	}
 	/* The client's time begins when it is listened to. */
 	ctrl_init(&c->ctrl, &c->worker->ctrl_conf, from);
+	if (getrandom(&chance, sizeof(chance), 0) == sizeof(chance))
+		ctrl_spread(&c->ctrl, chance);
 	arm(c);
 }
 

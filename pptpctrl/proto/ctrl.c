@@ -596,7 +596,8 @@ echo_deadline(const struct ctrl *c)
 	if (c->state != CTRL_ESTABLISHED)
 		return 0;
 	return c->echo_due != 0 ? c->echo_due :
-	    c->last_heard + c->conf->echo_ms;
+	    c->last_heard + c->conf->echo_ms -
+	    c->echo_chance % (c->conf->echo_ms / 10 + 1);
 }
 
 static void
@@ -649,6 +650,12 @@ ctrl_init(struct ctrl *c, const struct ctrl_conf *conf, uint64_t now_ms)
 		.echo_tokens = (uint64_t)conf->echo_rate * TOKEN,
 		.minute_began = now_ms,
 	};
+}
+
+void
+ctrl_spread(struct ctrl *c, uint32_t chance)
+{
+	c->echo_chance = chance;
 }
 
 void

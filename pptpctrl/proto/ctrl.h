@@ -115,6 +115,7 @@ struct ctrl {			/* read, do not write */
 	uint64_t last_heard;	/* any message */
 	uint64_t echo_due;	/* answer to our Echo-Request; 0: none sent */
 	uint32_t echo_id;
+	uint32_t echo_chance;	/* ctrl_spread's; 0: as late as it may be */
 	uint64_t msg_tokens_at, echo_tokens_at;
 	uint64_t msg_tokens, echo_tokens;	/* thousandths */
 	uint64_t minute_began;
@@ -126,6 +127,12 @@ struct ctrl {			/* read, do not write */
 };
 
 void ctrl_init(struct ctrl *c, const struct ctrl_conf *conf, uint64_t now_ms);
+
+/*
+ * Send Echo-Requests up to a tenth of echo_ms earlier, by chance (any number):
+ * connections that fell silent together are not all asked together.
+ */
+void ctrl_spread(struct ctrl *c, uint32_t chance);
 
 /* A connection of which nothing is known any more but that it stands: it can
  * only be ended in order, with ctrl_shutdown. */

@@ -1909,6 +1909,32 @@ defaults(void **state)
 	assert_int_equal(conf.echo_rate, 10);
 }
 
+/* 2,000 clients fall silent together: each is asked within a minute, and no
+ * tenth of a second has many of them. */
+static void
+r10_who_fell_silent_together_is_asked_apart(void **state)
+{
+	static struct ctrl many[2000];
+	unsigned asked[601] = { 0 };
+	uint32_t chance = 1;
+
+	(void)state;
+	ctrl_conf_init(&conf);
+	for (size_t i = 0; i < 2000; i++) {
+		uint64_t at;
+
+		ctrl_init_forgotten(&many[i], &conf, 1000);
+		many[i].deadline_state = 0;	/* it has a call */
+		chance = chance * 1664525u + 1013904223u;
+		ctrl_spread(&many[i], chance >> 8);
+		at = ctrl_deadline(&many[i]) - 1000;
+		assert_in_range(at, 54000, 60000);
+		asked[at / 100]++;
+	}
+	for (size_t i = 540; i < 600; i++)
+		assert_in_range(asked[i], 1, 70);
+}
+
 /* --- taking over -------------------------------------------------------- */
 
 static void
@@ -2058,6 +2084,7 @@ main(void)
 		cmocka_unit_test(r02_all_deadlines_passed),
 		cmocka_unit_test(a_slot_starts_clean),
 		cmocka_unit_test(defaults),
+		cmocka_unit_test(r10_who_fell_silent_together_is_asked_apart),
 		cmocka_unit_test(a_machine_is_gone_on_with),
 		cmocka_unit_test(a_forgotten_connection_is_established),
 		cmocka_unit_test(every_value_has_a_text),
