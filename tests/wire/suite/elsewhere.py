@@ -27,6 +27,7 @@ LAB = {     # id -> scenarios of tests/lab
     "R07": ["relay/worker-killed", "relay/successor"], "R08": ["admission/office"],
     "R09": ["crowd/full-pool"], "R11": ["relay/ban", "admission/slower-after-failures"],
     "R12": ["relay/ban"], "R13": ["admission/one-call-for-each-user"],
+    "R18": ["check/secrets"],
     "R19": ["relay/separation", "tty/separation", "kernel/separation"],
     "R20": ["login/only-root-may-ask"], "R21": ["relay/abuse-machine"],
 }
@@ -46,9 +47,7 @@ NOT_BUILT = {
     "G30": "the server's raw socket is of IPv4; it has none that GRE over IPv6 could reach",
     "G31": "the loop is in the client's own routes: what the server sees is a client that falls silent (S12)",
     "P19": "inner source addresses are the kernel's rp_filter and the administrator's rules, no part of it",
-    "R10": "Echo-Requests after 60 s of silence are not spread; each is one 16-byte write",
     "R17": "RST and data in the window are judged by the kernel's TCP (RFC 5961)",
-    "R18": "the configuration has no secrets; chap-secrets is read by pppd alone",
 }
 
 
