@@ -235,9 +235,11 @@ class Bench:
                 figure("control", self.name, result["per_second"], "1/s", rep=self.rep)
 
     def wait_for_pppds(self):
-        """Their scripts would slow the next login down."""
+        """Their ends would slow the next login down: scripts, log lines, interfaces that go, which
+        takes a moment more than the pppds themselves do."""
         poll(lambda: not any(processes.name(pid) == "pppd" for pid in processes.pids()),
              "all pppds have ended", 60)
+        time.sleep(0.5)
 
     def login(self, ns, count):
         return self.lab.load(ns, "login", "-n", count, "-P", 300).result(400)
