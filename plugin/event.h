@@ -18,8 +18,8 @@
 enum ev_type {
 	EV_BOUND = 1,	/* the channel has a ppp unit: flags say what is asked */
 	EV_FIRST,	/* first frame from the client reached pppd */
-	EV_PHASE,	/* value: pppd's PHASE_* number */
-	EV_AUTH,	/* the client is who it says: name, auth, ifname */
+	/* 3 was every phase of pppd, which nobody used */
+	EV_AUTH = 4,	/* the client is who it says: name, auth, ifname */
 	EV_ADDR,	/* question: which address for this user? name, remote */
 	EV_UP,		/* IPCP is open: ifname, local, remote, mtu, flags */
 	EV_DOWN,	/* IPCP went down: rx_bytes, tx_bytes, seconds */

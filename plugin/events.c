@@ -269,10 +269,9 @@ status_soon(int certain)
 }
 
 static void
-report_phase(void *ctx, int entered)
+on_phase(void *ctx, int entered)
 {
 	(void)ctx;
-	send_value(EV_PHASE, entered);
 	switch (entered) {
 	case PHASE_ESTABLISH:
 		/* Not the first time: the peer took LCP down, to end the
@@ -624,7 +623,7 @@ pptp_events_close(void)
 void
 pptp_events_init(void)
 {
-	ppp_add_notify(NF_PHASE_CHANGE, report_phase, NULL);
+	ppp_add_notify(NF_PHASE_CHANGE, on_phase, NULL);
 	ppp_add_notify(NF_AUTH_UP, report_auth, NULL);
 	ppp_add_notify(NF_IP_UP, report_up, NULL);
 	ppp_add_notify(NF_IP_DOWN, report_down, NULL);

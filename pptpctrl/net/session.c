@@ -524,7 +524,6 @@ plugin_event(struct session *s, const struct ev *ev)
 		if (ev->value == 15)
 			s->flow.client_gone = true;
 		break;
-	case EV_PHASE:
 	case EV_ADDR:
 	case EV_EXIT:
 	case EV_CONFIG:

@@ -187,6 +187,8 @@ from_plugin(struct shim *s)
 	int r;
 
 	while ((r = shim_next_event(s->event, &rep.ev)) > 0) {
+		if (rep.ev.type == EV_CONFIG)
+			continue;	/* for who checks the options file */
 		remember(s, &rep.ev);
 		tell(s, &rep);
 	}
