@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 
 #include "ipc.h"
+#include "log.h"
 #include "priv/launch.h"
 #include "req.h"
 
@@ -97,6 +98,7 @@ struct launcher {
 	unsigned ping_ms;
 	pid_t pinged;		/* a worker that owes an answer; 0 */
 	bool draining;
+	struct log_rate drain_rate[2];	/* its lines, off and on */
 	struct lcall *call[UINT16_MAX + 1];
 };
 

@@ -14,6 +14,7 @@
 
 #define STATUS_MS	500u	/* at most one STATUS= line in so long */
 #define PING_MS		30000u	/* without a watchdog */
+#define DRAIN_LOG_MS	1000u	/* between two lines of the same */
 
 /* As asked for, or because the configuration has errors. */
 static bool
@@ -136,6 +137,24 @@ drain_inherit(struct launcher *la)
 		tell_worker(la);
 }
 
+/* Only root asks for it; but it is the worker that says so. */
+static void
+say_drain(struct launcher *la)
+{
+	uint64_t usec = 0;
+	uint32_t more;
+
+	sd_event_now(la->loop, CLOCK_MONOTONIC, &usec);
+	if (!log_rate_ok(&la->drain_rate[la->draining], usec / MS, DRAIN_LOG_MS,
+	    &more))
+		return;
+	log_about(&(struct log_about){ .kind = LOG_DRAIN }, LOG_NOTICE,
+	    la->draining ? "MGR: draining: no new calls, %u go on" :
+	    "MGR: taking new calls again, %u go on", la->n_calls);
+	if (more > 0)
+		log_notice("MGR: %u more such changes not shown", more);
+}
+
 void
 drain_set(struct launcher *la, bool on)
 {
@@ -157,9 +176,7 @@ drain_set(struct launcher *la, bool on)
 		else
 			close(fd);
 	}
-	log_about(&(struct log_about){ .kind = LOG_DRAIN }, LOG_NOTICE, on ?
-	    "MGR: draining: no new calls, %u go on" :
-	    "MGR: taking new calls again, %u go on", la->n_calls);
+	say_drain(la);
 	tell_worker(la);
 }
 

@@ -406,6 +406,13 @@ empty_message(const char *name)
 }
 
 static void
+empty_with_descriptors(const char *name)
+{
+	tell("", 0, strange(), 3);
+	expect_death(name);
+}
+
+static void
 oversized(const char *name)
 {
 	static uint8_t big[60000];
@@ -504,6 +511,44 @@ ready_twice(const char *name)
 	expect_death(name);
 }
 
+/* Draining is about no call, no key and no descriptor. */
+static void
+drain_a_call(const char *name)
+{
+	ask(REQ_DRAIN, OWN_CALL, 0);
+	expect_death(name);
+}
+
+static void
+drain_a_key(const char *name)
+{
+	ask(REQ_DRAIN, 0, 1);
+	expect_death(name);
+}
+
+static void
+drain_with_a_descriptor(const char *name)
+{
+	struct req r = { .version = REQ_VERSION, .op = REQ_DRAIN };
+
+	tell(&r, sizeof(r), strange(), 1);
+	expect_death(name);
+}
+
+static void
+resume_a_call(const char *name)
+{
+	ask(REQ_RESUME, OWN_CALL, 0);
+	expect_death(name);
+}
+
+static void
+answer_a_ping_with_a_call(const char *name)
+{
+	ask(REQ_PONG, OWN_CALL, 0);
+	expect_death(name);
+}
+
 static void
 descriptor_with_a_verb(const char *name)
 {
@@ -593,6 +638,27 @@ out_of_order(const char *name)
 	say("done", name);
 }
 
+/* What only root asks for, without end; and answers to what nobody asked. */
+static void
+drain_again_and_again(const char *name)
+{
+	for (uint32_t i = 0; i < 3000; i++) {
+		ask(i % 2 ? REQ_RESUME : REQ_DRAIN, 0, 0);
+		ask(REQ_PONG, 0, 0);
+		ask(REQ_DROP, 0, 900 + i % 100);
+		read_answers();
+	}
+	say("done", name);
+}
+
+static void
+drain_and_die(const char *name)
+{
+	ask(REQ_DRAIN, 0, 0);
+	say("waits", name);
+	_exit(9);
+}
+
 /* As many calls as it gets, each with its pppd. */
 static void
 exhaust(const char *name)
@@ -651,8 +717,11 @@ static const struct {
 	{ "other doors of the kernel", kernel_doors },
 	{ "out of order", out_of_order },
 	{ "exhaust", exhaust },
+	{ "drain again and again", drain_again_and_again },
+	{ "drain and die", drain_and_die },
 	{ "cut short", cut_short },
 	{ "empty message", empty_message },
+	{ "empty with descriptors", empty_with_descriptors },
 	{ "oversized", oversized },
 	{ "longer by one", longer_by_one },
 	{ "as the launcher", as_the_launcher },
@@ -664,6 +733,11 @@ static const struct {
 	{ "open twice", open_twice },
 	{ "start twice", start_twice },
 	{ "ready twice", ready_twice },
+	{ "drain a call", drain_a_call },
+	{ "drain a key", drain_a_key },
+	{ "drain with a descriptor", drain_with_a_descriptor },
+	{ "resume a call", resume_a_call },
+	{ "answer a ping with a call", answer_a_ping_with_a_call },
 	{ "descriptor with a verb", descriptor_with_a_verb },
 	{ "keep without descriptor", keep_without_descriptor },
 	{ "keep its own socket", keep_its_own_socket },

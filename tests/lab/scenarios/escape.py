@@ -5,8 +5,9 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 
-from lab import LabError, poll, processes, scenario
+from lab import LabError, poll, processes, run, scenario
 
 PROGRAM = "/usr/lib/lab/pptpd-hostile"
 # Those that the launcher ends the worker for, and after which another one serves.
@@ -95,6 +96,41 @@ def escape_in_bulk(lab):
     lab.expect_clean(60)
 
 
+@scenario(group="escape", needs_build=True, timeout=300)
+def drain(lab):
+    """A worker that drains and resumes without end fills no log, and a call goes on; one that
+    drains and dies is undone by `pptpctrl resume`."""
+    hostile = Hostile(lab)
+    server, call = hostile.server, lab.client(up=True)
+    mark, began = lab.syslog.mark(), time.monotonic()
+    hostile.run("drain again and again")
+    hostile.wait("drain again and again", "done")
+    seconds = 1 + int(time.monotonic() - began)
+    lab.ping(call.ns, server.local_ip)
+    expect_few_lines(hostile, "drain again and again", mark, 4 * seconds)
+    hostile.expect_well("drain again and again")
+    before = hostile.run("drain and die")
+    poll(lambda: hostile.worker() not in (None, before), "a new worker", 60)
+    poll(lambda: "draining" in ctl("list"), "the next worker drains too")
+    lab.ping(call.ns, server.local_ip)
+    call.stop()
+    refused = lab.client()
+    server.wait_log(r"refused: no new calls", 60, mark)
+    refused.wait_exit()
+    refused.end_strays()
+    ctl("resume")
+    expect_service(hostile)
+
+
+def ctl(word):
+    return run("srv", "/usr/sbin/pptpctrl", word).stdout
+
+
+def expect_few_lines(hostile, name, mark, most=12):
+    said = [line.text for line in hostile.server.find_log(r"MGR: ", mark)]
+    hostile.lab.expect(len(said) <= most, f"{name}: {len(said)} lines in the log, first {said[:3]}")
+
+
 def expect_replaced(hostile, name, timeout=60):
     """The escape costs the worker its life, and nothing else changes."""
     lab, server = hostile.lab, hostile.server
@@ -103,8 +139,7 @@ def expect_replaced(hostile, name, timeout=60):
     before = hostile.run(name)
     poll(lambda: hostile.worker() not in (None, before), f"{name}: a new worker", timeout)
     lab.expect(not server.log.find(r"SURVIVED|ESCAPED|no table"), f"{name}: it survived")
-    said = [line.text for line in server.find_log(r"MGR: ", mark)]
-    lab.expect(len(said) <= 12, f"{name}: {len(said)} lines in the log, first {said[:3]}")
+    expect_few_lines(hostile, name, mark)
     poll(lambda: len(server.pids()) == 2, f"{name}: nothing but launcher and worker is left")
     poll(lambda: len(os.listdir(f"/proc/{hostile.launcher}/fd")) <= count,
          f"{name}: the launcher has the descriptors that it had")
