@@ -6,20 +6,13 @@ import signal
 import socket
 import struct
 
-from lab import (DATAPATHS, LabError, gre, inject, inside, parse_gre, poll, pptp, processes,
-                 scenario)
+from lab import (DATAPATHS, LabError, checksum, gre, inject, inside, parse_gre, poll, pptp,
+                 processes, scenario)
 
 OURS = ("relay", "tty")     # on the kernel's own path nobody looks into the frames
 MARKED_PORT = 7777
 FLAG = b"\xff\x03"
 PLAIN_PROTOCOLS = (FLAG + b"\x00\x21", b"\x00\x21", b"\x21", FLAG + b"\x00\x57")
-
-
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def ip_packet(source, destination, protocol, payload, identifier=0, offset=0, more=False):

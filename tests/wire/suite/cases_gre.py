@@ -6,10 +6,9 @@ import select
 import socket
 import struct
 
-from lab import pptp
+from lab import checksum, pptp
 
 from .case import case, expect
-from .cases_tcp import checksum
 from .target import ECHO_REP, LCP, flood_of
 
 FAR = 1_000_000

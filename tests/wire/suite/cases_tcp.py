@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from lab import LabError, pptp
+from lab import LabError, pptp, tcp_segment, traffic
 
 from .case import Failed, case, expect
 from .target import barrier, flood_of, until_closed
@@ -128,17 +128,8 @@ def t07(target):
     raise Failed("90 s of unread answers did not end the connection")
 
 
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def syn(source, port, server):
-    head = struct.pack("!HHIIBBHHH", port, 1723, random.getrandbits(32), 0, 5 << 4, 2, 1024, 0, 0)
-    pseudo = socket.inet_aton(source) + socket.inet_aton(server) + struct.pack("!HH", 6, len(head))
-    return head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
+    return tcp_segment(source, server, (port, pptp.PORT), traffic.SYN, random.getrandbits(32))
 
 
 @case("T08")

@@ -20,7 +20,7 @@ from .processes import poll
 from .server import Server
 from .supervisor import Supervised
 from .service import Service
-from .traffic import gre, inject, parse_gre
+from .traffic import checksum, gre, inject, parse_gre, tcp_segment
 from .wire import Wire
 
 DATAPATHS = ("relay", "tty", "kernel")

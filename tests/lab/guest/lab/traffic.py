@@ -193,6 +193,27 @@ class Capture:
         return found
 
 
+# -- TCP by hand ------------------------------------------------------------------
+
+def checksum(data):
+    """Of the internet protocols; data of even length."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+SYN, RST, ACK = 2, 4, 16
+
+
+def tcp_segment(source, destination, ports, flags, seq, ack=0, window=1024):
+    """A segment without data; ports: (source, destination)."""
+    head = struct.pack("!HHIIBBHHH", *ports, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, window,
+                       0, 0)
+    pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!HH", 6, len(head))
+    return head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
+
+
 # -- GRE by hand ------------------------------------------------------------------
 
 def gre(call_id, payload=b"", seq=None, ack=None):
