@@ -4,16 +4,19 @@ Each has a short form for `make check` and a long one for `make soak`."""
 
 import concurrent.futures
 import contextlib
+import json
 import random
-import resource
 import socket
 import statistics
 import struct
 import subprocess
 import time
 
-from lab import LabError, ProgramLog, gre, inside, popen, pptp, processes, scenario
+from lab import (LabError, ProgramLog, gre, inside, popen, pptp, processes, run, scenario,
+                 tcp_segment)
+from lab.crowd import Crowd
 from lab.namespaces import SERVER
+from lab.traffic import SYN
 
 WARM_UP = 0.1           # of the cycles: allocators and caches fill up then
 GROWTH_KB = 192         # of launcher and worker together, after that
@@ -132,60 +135,41 @@ def calls_long(lab):
 
 # -- very many ------------------------------------------------------------------------
 
-def allow_descriptors(number):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+def login_times(lab, ns, logins):
+    """Whole logins one after the other: of the load generator, SYN to address, and of the stock
+    client, which itself waits for a second."""
+    load = lab.load(ns, "login", "-n", logins, "-r", 1).result()
+    lab.expect(load["up"] == logins, f"{load['up']} of {logins} logins: {load['failures']}")
+    stock = []
+    for _ in range(max(2, logins // 4)):
+        call = lab.client(ns, up=True)
+        stock.append(call.set_up_time)
+        call.stop()
+        lab.clients.remove(call)
+    times = load["setup_ms"]
+    return (f"{times['median']:.0f} ms, worst {times['max']:.0f} ms; stock client "
+            f"{statistics.median(stock):.2f} s, worst {max(stock):.2f} s")
 
 
 def crowd(lab, count, logins):
-    """Silent, half-said and greeted connections from many addresses, opened all the time."""
-    allow_descriptors(count + 4096)
-    server = lab.server(datapath="auto")
-    ns, sources = lab.net.client(), max(10, count // 64)
-    for n in range(sources):
-        lab.net.add_address(ns, f"198.19.{n // 250}.{n % 250 + 1}")
-    held, done = [], []
-
-    def attack():
-        for n in range(count):
-            source = f"198.19.{n % sources // 250}.{n % sources % 250 + 1}"
-            with contextlib.suppress(OSError, LabError):
-                control = pptp.Control(ns, SERVER, source)
-                held.append(control)
-                if n % 3 == 1:
-                    control.send(pptp.sccrq()[:100])
-                elif n % 3 == 2:
-                    control.send(pptp.sccrq())
-        done.append(True)
-
-    def let_go():
-        for control in held:
-            control.sock.close()
-        held.clear()
-        done.clear()
-
-    attack()        # once to fill the allocator
-    let_go()
+    """Logins take their time beside very many connections that are opened again and again."""
+    server, legitimate = lab.server(datapath="auto"), lab.net.client()
+    attackers = Crowd(lab, count)
+    with attackers:         # once to fill the allocator
+        lab.client(legitimate, up=True).stop()
     before = Level(lab, server)
-    scripted, real = [], []
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        pool.submit(attack)
-        legitimate = lab.net.client()
-        while not done or len(real) < logins:
-            began = time.monotonic()
-            with pptp.Control(legitimate, SERVER) as control:
-                control.greet()
-                lab.expect(control.call()[2] == pptp.OCRP_OK, "a legitimate call is refused")
-            scripted.append(time.monotonic() - began)
-            if len(real) < logins:
-                call = lab.client(legitimate, up=True)
-                real.append(call.set_up_time)
-                call.stop()
-    lab.note(f"{count} connections, {sum(c.is_open() for c in held)} left open; beside them SYN to "
-             f"OCRP {statistics.median(scripted) * 1000:.0f} ms, worst {max(scripted) * 1000:.0f} ms; "
-             f"start to address {statistics.median(real):.2f} s, worst {max(real):.2f} s")
-    let_go()
+    lab.note(f"quiet: SYN to address {login_times(lab, legitimate, logins)}")
+    with attackers:
+        connections = connections_of(server)
+        lab.note(f"{count} connections, {connections} kept open by the server: SYN to address "
+                 f"{login_times(lab, legitimate, logins)}")
     # A connection that is kept is above 1 kB: of 10,000 that would be seen.
     Level(lab, server).expect_same(lab, before, "and then", TABLES_KB + GROWTH_KB)
+
+
+def connections_of(server):
+    status = run(server.ns, "/usr/sbin/pptpctrl", "status", "--json").stdout
+    return json.loads(status)["now"]["connections"]
 
 
 @scenario(group="soak", needs_build=True, timeout=300)
@@ -244,8 +228,8 @@ def connects(flooder):
 
 
 def syns(flooder):
-    port = random.randrange(1024, 65536)
-    flooder.ip(struct.pack("!HHIIBBHHH", port, pptp.PORT, 1, 0, 5 << 4, 2, 1024, 0, 0), 6, "198.18.2.77")
+    ports = random.randrange(1024, 65536), pptp.PORT
+    flooder.ip(tcp_segment("198.18.2.77", SERVER, ports, SYN, 1), 6, "198.18.2.77")
 
 
 def strangers(flooder):
