@@ -12,8 +12,10 @@ import struct
 import threading
 import time
 
-from lab import LabError, gre, inject, ip, parse_gre, poll, pptp, processes, run, scenario
+from lab import (LabError, gre, inject, inside, ip, parse_gre, poll, pptp, processes, run, scenario,
+                 tcp_segment)
 from lab.server import OPTIONS, write
+from lab.traffic import ACK, RST, SYN
 
 ECHO = "lcp-echo-interval 1\nlcp-echo-failure 3\n"
 
@@ -341,6 +343,110 @@ def vanished_address(lab, world, mark):
     world.server.wait_log(r"call \d+ ended: .*user \"bob\"", 60, mark)
     world.only_neighbour_is_left()
     call.kill()
+
+
+# -- the networks on both sides ---------------------------------------------------------
+
+@scenario(datapaths=("relay",), timeout=300)
+def abuse_network(lab):
+    """G30, G31, P19, R17: GRE over IPv6, the tunnel in itself, spoofed addresses inside, forged
+    TCP."""
+    world = World(lab, options=OPTIONS + ECHO, users={"alice": "wonder", "bob": "builder"})
+    for name, function in (("G30", gre_over_ipv6), ("P19", spoofed_inside), ("R17", forged_tcp),
+                           ("G31", tunnel_in_itself)):
+        with world.step(name) as mark:
+            function(lab, world, mark)
+    world.end()
+
+
+def gre_over_ipv6(lab, world, _):
+    """With a call's id and its next numbers: nothing is taken, nothing answered."""
+    ip("srv", "addr add fd00::1/64 dev eth0 nodad")
+    ip("net", "addr add fd00::2/64 dev srv nodad")
+    call = world.server.calls()[0]
+    answers = lab.capture("net", "srv", "ip6 and ip6 proto 47 and src fd00::1", "g30")
+    with inside("net"):
+        raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 47)
+    with raw:
+        for number in range(60):
+            raw.sendto(gre(call["call"], b"\xff\x03\xc0\x21" + struct.pack("!BBH", 9, 1, 8) + bytes(4),
+                           seq=number), ("fd00::1", 0))
+    world.neighbour_lives()
+    lab.expect(not answers.stop(), "GRE over IPv6 is answered")
+    after = world.server.calls()[0]["dropped"]
+    lab.expect(after == call["dropped"], f"dropped: {call['dropped']}, then {after}")
+
+
+def spoofed_inside(lab, world, _):
+    """Packets in a call from an address that is not the call's: the kernel's rp_filter stops them
+    on ppp interfaces as on others; without it they pass, as under PoPToP."""
+    call = bob(lab, world)
+    iface = next(e for e in world.server.calls() if e["user"] == "bob")["interface"]
+    with inside("srv"):
+        inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        inner.bind((world.server.local_ip, 7777))
+    inner.settimeout(30)
+    spoofed = struct.pack("!HHHH", 7777, 7777, 15, 0) + b"spoofed"
+
+    def first_heard(strict):
+        """Who is heard when one follows the other through the tunnel."""
+        run("srv", "sysctl", "-qw", *(f"net.ipv4.conf.{name}.rp_filter={strict}"
+                                      for name in ("all", iface)))
+        inject(call.ns, world.neighbour.address, world.server.local_ip, spoofed, 17)
+        with inside(call.ns), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"own", (world.server.local_ip, 7777))
+        return inner.recvfrom(100)[1][0]
+
+    with inner:
+        lab.expect(first_heard(1) == call.address, "rp_filter=1 lets a spoofed packet in")
+        lab.expect(first_heard(0) == world.neighbour.address, "without rp_filter none came")
+    run("srv", "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0")
+    call.stop()
+    world.only_neighbour_is_left()
+
+
+def forged_tcp(lab, world, mark):
+    """RST and SYN with numbers that are in the window or out of it leave a connection alone; RST
+    with the exact number ends that one (RFC 5961) and no other."""
+    capture = lab.capture("srv", "eth0", "tcp port 1723", "r17")
+    call = bob(lab, world)
+    client, server = lab.net.addresses[world.ns], world.server.address
+
+    def newest():
+        """Ports, next number and what was acknowledged, of the client's last segment."""
+        for _, frame in reversed(capture.packets()):
+            if socket.inet_ntoa(frame[26:30]) == client:
+                *ports, seq, ack, offset = struct.unpack_from("!HHIIB", frame, 34)
+                length = struct.unpack_from("!H", frame, 16)[0] - 20 - (offset >> 4) * 4
+                return ports, seq + length, ack
+        return None
+
+    def forge(flags, number):
+        ports, _, ack = newest()
+        inject(world.ns, client, server, tcp_segment(client, server, ports, flags, number, ack), 6)
+
+    poll(newest, "a segment of the client is captured")
+    exact = newest()[1]
+    for flags, ahead in (RST, 100), (RST, -100), (RST, 1 << 30), (SYN, 100), (RST | ACK, 8):
+        forge(flags, exact + ahead)
+    world.neighbour_lives()
+    lab.ping(call.ns, world.server.local_ip, count=3)
+    lab.expect(not world.server.find_log(r"call \d+ ended", mark), "a forged segment ended a call")
+    forge(RST, exact)
+    world.server.wait_log(r'call \d+ ended: .*user "bob"', 60, mark)
+    capture.stop()
+    call.kill()
+    world.only_neighbour_is_left()
+
+
+def tunnel_in_itself(lab, world, mark):
+    """A client sends what is for the server's address into its own call: it is heard no more, and
+    given up as silent."""
+    call = bob(lab, world)
+    ip(call.ns, f"route replace {world.server.address}/32 dev {call.iface}")
+    world.server.wait_log(r'call \d+ ended: .*user "bob"', 120, mark)
+    call.kill()
+    world.only_neighbour_is_left()
 
 
 class DeafLog:
