@@ -59,6 +59,8 @@ struct call {
 	uint32_t flow;			/* its name in datagrams */
 	uint32_t tx_number, acked;
 	uint64_t sent, acked_at;
+	uint64_t echo_sent, heard_at;	/* of the newest that came back, and when */
+	uint64_t gap;			/* longest between two of them */
 	uint32_t far_received, far_bad;	/* as the sink last said */
 	uint64_t stop_at;		/* when to ask it to stop, again */
 	bool settled;			/* it has */

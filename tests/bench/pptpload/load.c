@@ -18,13 +18,15 @@
 #define SOCKET_BUF	(16 << 20)
 #define AGAIN_US	1000000u	/* a lost call waits up to this long */
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, asked;
 
 static void
 on_signal(int sig)
 {
-	(void)sig;
-	stopped = 1;
+	if (sig == SIGUSR1)
+		asked = 1;
+	else
+		stopped = 1;
 }
 
 /* --- GRE ---------------------------------------------------------------- */
@@ -277,12 +279,34 @@ look_at_again(struct load *l)
 	fflush(stdout);
 }
 
+/* SIGUSR1 came: tell when an echo has gone through every call since then. */
+static void
+look_at_heard(struct load *l)
+{
+	struct hist gaps = { 0 };
+
+	if (asked) {
+		asked = 0;
+		l->asked_at = l->now;
+	}
+	if (l->asked_at == 0 || !traffic_heard(l, l->asked_at))
+		return;
+	traffic_gaps(l, &gaps);
+	printf("{\"event\":\"heard\",\"up\":%u,", l->up);
+	hist_print(stdout, "gap_ms", &gaps);
+	puts("}");
+	fflush(stdout);
+	l->asked_at = 0;
+}
+
 static bool
 working(struct load *l, uint64_t since)
 {
 	traffic_run(l, since);
 	if (l->o->again)
 		look_at_again(l);
+	if (l->o->mode == MODE_ECHO)
+		look_at_heard(l);
 	return !stopped &&
 	    (double)(l->now - since) < l->o->seconds * 1e6;
 }
@@ -451,6 +475,7 @@ load_main(const struct options *o)
 		return 2;
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGUSR1, &act, NULL);
 	for (unsigned i = 0; i < o->calls; i++)
 		reset_call(l, &l->calls[i], i);
 	if (!open_sockets(l))

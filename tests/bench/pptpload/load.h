@@ -27,6 +27,7 @@ struct load {
 	uint64_t lost_at;	/* when the first of all was lost; 0: none is */
 	bool none_told;		/* that none is up since then */
 	bool working;		/* traffic may be sent */
+	uint64_t asked_at;	/* when SIGUSR1 came; 0: it was answered */
 	struct hist stage[STAGES], rtt;
 	uint64_t foreign;	/* GRE that is no call's of ours */
 	uint64_t send_errors;
@@ -68,6 +69,14 @@ void traffic_run(struct load *l, uint64_t since);
 
 /* End it: true while an answer is missing. */
 bool traffic_stopping(struct load *l);
+
+/* Has an echo that was sent after that time come back in every call that is
+ * up? */
+bool traffic_heard(const struct load *l, uint64_t since);
+
+/* Add, for each call that is up, the longest time in which no echo came back
+ * since this was called for the last time. */
+void traffic_gaps(struct load *l, struct hist *ret);
 
 /* A decrypted packet. */
 void traffic_input(struct load *l, struct call *c, uint8_t *packet,

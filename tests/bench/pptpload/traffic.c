@@ -246,6 +246,45 @@ traffic_stopping(struct load *l)
 	return any;
 }
 
+/* --- silence ------------------------------------------------------------- */
+
+bool
+traffic_heard(const struct load *l, uint64_t since)
+{
+	for (unsigned i = 0; i < l->o->calls; i++) {
+		const struct call *c = &l->calls[i];
+
+		if (c->state == CALL_UP && c->echo_sent <= since)
+			return false;
+	}
+	return true;
+}
+
+void
+traffic_gaps(struct load *l, struct hist *ret)
+{
+	for (unsigned i = 0; i < l->o->calls; i++) {
+		struct call *c = &l->calls[i];
+
+		if (c->state != CALL_UP)
+			continue;
+		hist_add(ret, c->gap);
+		c->gap = 0;
+	}
+}
+
+static void
+got_echo(struct load *l, struct call *c, const struct flow_head *h, size_t len)
+{
+	flow_received(&c->rx, h->number, len);
+	hist_add(&l->rtt, l->now - h->stamp);
+	if (c->heard_at != 0 && l->now - c->heard_at > c->gap)
+		c->gap = l->now - c->heard_at;
+	c->heard_at = l->now;
+	if (h->stamp > c->echo_sent)
+		c->echo_sent = h->stamp;
+}
+
 /* --- what arrives ------------------------------------------------------- */
 
 static void
@@ -293,8 +332,7 @@ traffic_input(struct load *l, struct call *c, uint8_t *packet, size_t len)
 	if (packet[9] == IPPROTO_ICMP && h.number == PROOF) {
 		c->proved = true;
 	} else if (packet[9] == IPPROTO_ICMP) {
-		flow_received(&c->rx, h.number, len);
-		hist_add(&l->rtt, l->now - h.stamp);
+		got_echo(l, c, &h, len);
 	} else if (h.kind == FLOW_DATA) {
 		got_data(c, &h, len);
 	} else if (h.kind == FLOW_ACK) {
