@@ -137,6 +137,19 @@ $(B)/pptpd-hostile: $(OBJ) $(HOSTILE)
 
 -include $(HOSTILE:.o=.d)
 
+# Servers to upgrade to: one whose tables have more fields, one whose tables
+# have other fields.
+.PHONY: other-tables
+other-tables: $(B)/pptpctrl-newer $(B)/pptpctrl-other
+
+TABLES	= pptpctrl/net/adopt.c pptpctrl/priv/saved.c
+$(B)/pptpctrl-newer: VERSIONS = -DADOPT_MINOR=99u -DSAVED_MINOR=99u
+$(B)/pptpctrl-other: VERSIONS = -DADOPT_MAJOR=99u -DSAVED_MAJOR=99u
+$(B)/pptpctrl-newer $(B)/pptpctrl-other: $(OBJ)
+	$(call msg,LD,$@) $(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(INCS) \
+	    $(VERSIONS) $(LDFLAGS) -o $@ $(TABLES) \
+	    $(filter-out $(TABLES:%.c=$(B)/%.o),$(OBJ)) $(LIBS)
+
 # --- tests --------------------------------------------------------------
 # Unit tests, replays and fuzz corpora always run under the sanitizers.
 SAN	= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \

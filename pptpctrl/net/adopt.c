@@ -8,12 +8,14 @@
 
 #include "net/worker.h"
 
-/* Raise MAJOR when a field moves or means something else, and with any change
- * of struct flow_live; what is new goes to the end of struct saved_conn and
- * raises MINOR. */
+/* Raise ADOPT_MAJOR when a field moves or means something else, and with any
+ * change of struct flow_live; what is new goes to the end of struct saved_conn
+ * and raises ADOPT_MINOR.  Tests build other ones. */
 #define MAGIC		0x50575450u	/* "PTWP" */
-#define MAJOR		2u
-#ifndef ADOPT_MINOR			/* tests build other ones */
+#ifndef ADOPT_MAJOR
+#define ADOPT_MAJOR	2u
+#endif
+#ifndef ADOPT_MINOR
 #define ADOPT_MINOR	0u
 #endif
 #define BLAMED_MAX	2u
@@ -65,7 +67,7 @@ const struct state_kind *
 adopt_kind(void)
 {
 	static const struct state_kind kind = {
-		.magic = MAGIC, .major = MAJOR, .minor = ADOPT_MINOR,
+		.magic = MAGIC, .major = ADOPT_MAJOR, .minor = ADOPT_MINOR,
 		.layout = LAYOUT, .rec_size = REC_SIZE,
 		.live_size = CTRL_MAX_CALLS * sizeof(struct flow_live),
 	};

@@ -1,6 +1,8 @@
 """Debian packages, for scenarios that install and remove some: the distribution's and ours."""
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 
@@ -12,7 +14,9 @@ from .prepare import APT_ENVIRONMENT, remove, run_quietly
 # unpacked or installed, scenarios tell its dpkg so.
 THEIRS = ["pptpd", "bcrelay", "ppp", "systemd", "libbpf1"]
 
-WHERE = "usr/lib/lab/debs"      # in the guest; two folders, theirs and ours
+LAB = "usr/lib/lab"             # in the guest
+WHERE = f"{LAB}/debs"           # folders theirs, ours, and ours with tables of other versions:
+OTHERS = "newer", "other"       # in this order by version
 
 DOWNLOAD = r"""
 set -e
@@ -36,6 +40,9 @@ def stage(release):
         (goal / WHERE).mkdir(parents=True)
         shutil.copytree(distribution(release), goal / WHERE / "theirs")
         shutil.copytree(ours(release), goal / WHERE / "ours")
+        for name in OTHERS:
+            higher_version(release, goal / WHERE, name)
+        shutil.copy(REPO / "build" / release / "pptpload", goal / LAB)
     return goal
 
 
@@ -44,8 +51,27 @@ def ours(release):
     build_dir = REPO / "build" / release
     remove(build_dir / "deb")
     build.make(release, build_dir, OUT, OUT / f"deb-{release}.log",
-               "deb lintian")
+               "deb lintian other-tables")
     return build_dir / "deb"
+
+
+def higher_version(release, where, name):
+    """Our package with another server in it, which has tables of another version."""
+    (package,) = (where / "ours").glob("pptpctrl_*.deb")
+    root = where / "root"
+    subprocess.run(["dpkg-deb", "-R", package, root], check=True)
+    program = root / "usr/sbin/pptpctrl"
+    shutil.copy(REPO / "build" / release / f"pptpctrl-{name}", program)
+    sums = (root / "DEBIAN/md5sums").read_text()
+    digest = hashlib.md5(program.read_bytes()).hexdigest()
+    (root / "DEBIAN/md5sums").write_text(
+        re.sub(r"(?m)^\w+(?=  usr/sbin/pptpctrl$)", digest, sums))
+    control = (root / "DEBIAN/control").read_text()
+    (root / "DEBIAN/control").write_text(re.sub(r"(?m)^Version: .*", rf"\g<0>+{name}", control))
+    (where / name).mkdir()
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", root, where / name],
+                   check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(root)
 
 
 def distribution(release):
