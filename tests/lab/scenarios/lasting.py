@@ -2,103 +2,21 @@
 or changed may be seen by a client.
 """
 
-import collections
 import contextlib
 import ctypes
 import fcntl
-import hashlib
 import mmap
 import os
-import random
 import shutil
 import signal
 import socket
 import struct
-import threading
-import time
 
-from lab import DATAPATHS, Wire, inside, parse_gre, poll, processes, scenario, systemd
+from lab import DATAPATHS, Wire, parse_gre, poll, processes, scenario
+from lab.steady import Stream
 from lab.wire import LOST_CARRIER, STOP_NONE, STOP_SHUTDOWN
 
-CHUNK = 4096
-PAUSE = 0.01     # between two chunks: the wire is read too
 SYS_CLONE3 = 435
-
-
-class Stream:
-    """One TCP connection through a call: numbered bytes there, the same back, until it is ended."""
-
-    def __init__(self, ns_from, ns_to, address):
-        self.sent, self.echoed, self.back = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
-        self.n_sent = self.n_back = 0
-        self.last, self.gap = time.monotonic(), 0.0
-        self.over, self.error = threading.Event(), None
-        with inside(ns_to):
-            listener = socket.create_server((address, 0))
-        with inside(ns_from):
-            self.near = socket.socket()
-        self.near.settimeout(120)
-        self.near.connect(listener.getsockname())
-        self.far, _ = listener.accept()
-        self.far.settimeout(120)
-        listener.close()
-        self.threads = [threading.Thread(target=self.guard, args=[run], daemon=True)
-                        for run in (self.send, self.echo, self.receive)]
-        for thread in self.threads:
-            thread.start()
-
-    def guard(self, run):
-        try:
-            run()
-        except OSError as error:
-            self.error = error
-            self.over.set()
-
-    def send(self):
-        seed = os.urandom(CHUNK)
-        while not self.over.is_set():
-            chunk = struct.pack("!Q", self.n_sent) + seed
-            self.sent.update(chunk)
-            self.near.sendall(chunk)
-            self.n_sent += len(chunk)
-            self.over.wait(PAUSE)
-        self.near.shutdown(socket.SHUT_WR)
-
-    def echo(self):
-        while data := self.far.recv(CHUNK):
-            self.echoed.update(data)
-            self.far.sendall(data)
-        self.far.shutdown(socket.SHUT_WR)
-
-    def receive(self):
-        while data := self.near.recv(CHUNK):
-            self.back.update(data)
-            self.n_back += len(data)
-            now = time.monotonic()
-            self.gap = max(self.gap, now - self.last)
-            self.last = now
-
-    def moving(self, size=50_000):
-        """So much more has come back."""
-        want = self.n_back + size
-        poll(lambda: self.n_back >= want or self.error, "the stream moves", 300)
-
-    def longest_gap(self):
-        """Without a byte, in ms, since this was asked for the last time."""
-        gap, self.gap = self.gap, 0.0
-        return round(gap * 1000)
-
-    def end(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(120)
-        self.near.close()
-        self.far.close()
-        if self.error or any(thread.is_alive() for thread in self.threads):
-            raise AssertionError(f"the stream broke after {self.n_back} bytes: {self.error}")
-        digests = {d.hexdigest() for d in (self.sent, self.echoed, self.back)}
-        if len(digests) > 1 or self.n_sent != self.n_back:
-            raise AssertionError("what came through the call is not what was sent")
 
 
 class Calls:
@@ -385,116 +303,6 @@ def replaced_program(lab):
     stream.moving()
     stream.end()
     calls.expect_kept()
-
-
-def events(calls):
-    """What may happen to the service: a name, and what does it."""
-    server = calls.server
-
-    def kill(*pids):
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-
-    return [("restart", lambda: systemd.systemctl("restart", "pptpd.service")),
-            ("reload", lambda: systemd.systemctl("reload", "pptpd.service")),
-            ("launcher killed", lambda: kill(server.process.pid)),
-            ("worker killed", lambda: kill(calls.worker())),
-            ("both killed", lambda: kill(server.process.pid, calls.worker()))]
-
-
-@scenario(group="systemd", datapaths=["relay"], systemd=True, timeout=600)
-@scenario(group="systemd", datapaths=["tty", "kernel"], systemd=True, long=True, timeout=900)
-def nothing_lost(lab):
-    """Restart, reload, kills under traffic: no call, no byte is lost, logins go on; then stop."""
-    calls = Calls(lab, start=lab.service)
-    server, stream = calls.server, calls.stream()
-    for name, event in events(calls):
-        stream.moving()
-        stream.longest_gap()
-        mark, worker = lab.syslog.mark(), calls.worker()
-        event()
-        poll(lambda w=worker: calls.worker() not in (None, w), f"{name}: another worker", 60)
-        server.wait_log(r"worker \d+ goes on with 2 calls|2 calls of the manager before go on",
-                        60, mark)
-        poll(lambda: server.show("SubState") == "running", f"{name}: the service runs")
-        stream.moving()
-        expect_same(calls)
-        lab.note(f"{name}: {stream.longest_gap()} ms")
-        again = lab.client(user="bob", up=True)
-        lab.ping(again.ns, server.local_ip, count=1)
-        again.stop()
-        server.wait_log(r"call \d+ ended: .*user \"bob\"", 60, mark)
-    lab.expect(server.find_log(r"kept 2 calls; to end them: systemctl stop pptpd", calls.mark),
-               "restart does not say that calls are kept")
-    stream.end()
-    server.stop()
-    for client in calls.clients:
-        address = lab.net.addresses[client.ns]
-        calls.wire.wait_order(address, [("StopCCRQ", STOP_SHUTDOWN)])
-        calls.wire.wait_closed(address)
-        client.wait_exit()
-    lab.expect(int(server.show("NFileDescriptorStore") or 0) == 0, "the store is not empty")
-    lab.expect_clean()
-
-
-
-def many_kills(lab, n_calls, n_kills, seed=1):
-    """Random deaths, restarts and reloads in a row, one moment after another."""
-    users = {f"user{n}": "wonder" for n in range(n_calls)}
-    server = lab.service(users=users)
-    clients = [lab.client(user=user) for user in users]
-    for client in clients:
-        client.wait_up()
-    calls = Calls.__new__(Calls)
-    calls.lab, calls.server, calls.clients = lab, server, clients
-    server.wait_log(r"call \d+ up: ", 120, count=n_calls)
-    before = {call["call"]: call["pid"] for call in server.calls()}
-    lab.expect(len(before) == n_calls, f"up: {before}")
-    streams = [Stream(client.ns, "srv", server.local_ip) for client in clients]
-    choice, gaps, deaths = random.Random(seed), [], collections.deque(maxlen=4)
-    for _ in range(n_kills):
-        for stream in streams:
-            stream.moving(2 * CHUNK)
-            stream.longest_gap()
-        names = dict(events(calls))
-        # Five deaths of workers in a minute are another promise.
-        if len(deaths) == 4 and time.monotonic() - deaths[0] < 60:
-            del names["worker killed"]
-        name, worker = choice.choice(sorted(names)), calls.worker()
-        if name == "worker killed":
-            deaths.append(time.monotonic())
-        names[name]()
-        poll(lambda w=worker: calls.worker() not in (None, w), f"{name}: another worker", 60)
-        poll(lambda: server.show("SubState") == "running", f"{name}: the service runs")
-        for stream in streams:
-            stream.moving(2 * CHUNK)
-            gaps.append(stream.longest_gap())
-    for stream in streams:
-        stream.end()
-    after = {call["call"]: call["pid"] for call in server.calls()}
-    lab.expect(after == before, f"{before} became {after}")
-    gaps.sort()
-    lab.note(f"{n_kills} events, {n_calls} calls, gaps {gaps[len(gaps) // 2]} ms median, "
-             f"{gaps[len(gaps) * 99 // 100]} ms 99 %")
-    server.stop()
-    for client in clients:
-        client.wait_exit()
-    lab.expect(int(server.show("NFileDescriptorStore") or 0) == 0, "the store is not empty")
-    lab.expect_clean()
-
-
-@scenario(group="systemd", datapaths=["relay"], systemd=True, timeout=600)
-def some_kills(lab):
-    """Random kills, restarts, reloads: five, with four calls."""
-    many_kills(lab, 4, 5)
-
-
-@scenario(group="systemd", datapaths=["relay"], systemd=True, long=True, timeout=7200)
-def hundred_kills(lab):
-    """Random kills, restarts, reloads: a hundred, with thirty calls."""
-    many_kills(lab, 30, 100)
 
 
 # -- under a supervisor that loses things --------------------------------------------

@@ -8,7 +8,9 @@ import socket
 
 from lab import LabError, poll, run, scenario
 from lab.namespaces import inside
+from lab.steady import Crowd, happenings
 from lab.systemd import systemctl
+from lab.wire import STOP_NONE
 
 DEBS = "/usr/lib/lab/debs"
 CONF, OPTIONS, DEFAULTS = "/etc/pptpd.conf", "/etc/ppp/pptpd-options", "/etc/default/pptpd"
@@ -254,3 +256,44 @@ def fresh(lab):
     lab.expect(not wrong, f"files that differ from the package's: {wrong}")
     if state("pptpd") not in ("", "un"):
         raise LabError("PoPToP's package came along")
+
+
+def install(lab, whose):
+    """Over what is there; returns when the new version serves."""
+    mark = lab.syslog.mark()
+    tool(lab, "dpkg", "-i", deb(whose, "pptpctrl"))
+    lab.syslog.wait(r"connections available", 60, mark)
+    lab.expect(run(None, "dpkg-query", "-W", "-f", "${Version}", "pptpctrl").stdout.endswith(
+        f"+{whose}"), f"{whose} is not installed")
+
+
+@story
+def newer(lab):
+    """Upgrade with 30 calls to a higher version whose tables have more fields: all are kept. Then
+    to one that cannot read them: all are ended in order, none half; new ones come."""
+    prepare(lab)
+    tool(lab, "dpkg", "-i", deb("ours", "pptpctrl"))
+    server = lab.service(users=Crowd.USERS, start=False)
+    server.write_files()
+    systemctl("restart", "pptpd")
+    server.wait_ready()
+    crowd = Crowd(lab, server)
+    held = crowd.held()
+    crowd.survive("upgrade", lambda: install(lab, "newer"))
+    lab.expect(server.find_log(rf"kept {crowd.N} calls"), "it does not say that it keeps calls")
+    crowd.login()
+    crowd.expect_kept()
+    memory = crowd.memory()
+    crowd.survive("the new one restarted", happenings(crowd)["restart"])
+    crowd.expect_kept()
+    crowd.expect_held(held, memory)
+    crowd.note_gaps()
+    crowd.end_traffic()
+    mark = lab.syslog.mark()
+    install(lab, "other")
+    server.wait_log(r"of a version that this program cannot read", 60, mark)
+    crowd.expect_told(("StopCCRQ", STOP_NONE))
+    poll(lambda: not server.pppds() and server.calls() == [], "no call is left, nor half a one", 60)
+    crowd.login()
+    lab.expect(server.stop() == 0, "the server's exit status is not 0")
+    lab.expect_clean()

@@ -1,0 +1,77 @@
+"""What happens to the service ends no call: thirty with traffic, of which nothing may be lost,
+changed or reset. For how long none comes through is told, not judged.
+"""
+
+import collections
+import random
+import time
+
+from lab import scenario
+from lab.steady import Crowd, happenings, kill_parent
+
+# Five deaths of workers in a minute are another promise: calls end then.
+DEATHS, MINUTE = 4, 60
+WARM_UP = 4     # events, after which each kind of process has been another one
+
+
+def crowd_of_service(lab):
+    return Crowd(lab, lab.service(users=Crowd.USERS))
+
+
+@scenario(group="systemd", datapaths=["relay"], systemd=True, timeout=600)
+@scenario(group="systemd", datapaths=["tty", "kernel"], systemd=True, long=True, timeout=900)
+def nothing_lost(lab):
+    """30 calls, each process killed in turn, restart, reload: none lost, logins go on; then stop."""
+    crowd = crowd_of_service(lab)
+    held, memory = crowd.held(), None
+    for name, happen in happenings(crowd).items():
+        crowd.survive(name, happen)
+        crowd.login()
+        crowd.expect_kept()
+        memory = memory or crowd.memory()
+    lab.expect(crowd.server.find_log(rf"kept {crowd.N} calls; to end them: systemctl stop pptpd"),
+               "restart does not say that calls are kept")
+    crowd.survive("a call's parent", lambda: kill_parent(crowd, min(crowd.calls)))
+    crowd.survive("both again", happenings(crowd)["both"])
+    crowd.expect_kept()
+    crowd.expect_held(held, memory)
+    again = lab.client(crowd.guest_ns, user="guest", up=True)
+    lab.ping(again.ns, crowd.server.local_ip, count=1)
+    again.stop()
+    crowd.note_gaps()
+    crowd.stop()
+
+
+def many_kills(lab, n_kills):
+    """Whatever chance chooses, as soon as all calls carry traffic again."""
+    crowd, seed = crowd_of_service(lab), random.randrange(1 << 32)
+    lab.say(f"seed {seed}")
+    chance, deaths = random.Random(seed), collections.deque([-MINUTE] * DEATHS, maxlen=DEATHS)
+    victims, may_happen = chance.sample(sorted(crowd.calls), crowd.N), happenings(crowd)
+    may_happen["parent"] = lambda: kill_parent(crowd, victims.pop())
+    held = crowd.held()
+    for n in range(n_kills):
+        tired = time.monotonic() - deaths[0] < MINUTE
+        name = chance.choice([name for name in may_happen if name != "worker" or not tired])
+        if name == "worker":
+            deaths.append(time.monotonic())
+        crowd.survive(name, may_happen[name])
+        if n == WARM_UP:
+            memory = crowd.memory()
+    crowd.login()
+    crowd.expect_kept()
+    crowd.expect_held(held, memory)
+    crowd.note_gaps()
+    crowd.stop()
+
+
+@scenario(group="systemd", datapaths=["relay"], systemd=True, timeout=600)
+def some_kills(lab):
+    """30 calls, 20 kills, restarts and reloads by chance."""
+    many_kills(lab, 20)
+
+
+@scenario(group="systemd", datapaths=["relay"], systemd=True, long=True, timeout=7200)
+def hundred_kills(lab):
+    """30 calls, a hundred kills, restarts and reloads by chance."""
+    many_kills(lab, 100)
