@@ -1,5 +1,6 @@
 """The relay's fast path in the kernel: that it is used, and that nothing else changes by it."""
 
+import itertools
 import json
 import os
 import random
@@ -8,11 +9,13 @@ import struct
 
 import lab as library
 from lab import Skip, gre, inject, parse_gre, poll, processes, run, scenario
+from lab.server import OPTIONS
 
 ON = "relay-offload on\n"
 OFF = "relay-offload off\n"
 DEVICE = "pptpctl0"
 FLAG = b"\xff\x03"
+ECHO = "lcp-echo-interval 1", "lcp-echo-failure 60"      # of pppd
 COUNTED = "offloaded_tx_frames", "offloaded_rx_frames"
 
 
@@ -49,20 +52,23 @@ def programs(lab):
 
 @scenario(group="offload", needs_build=True)
 def used(lab):
-    """Data goes through the kernel both ways, is counted, numbered and acknowledged."""
-    server = lab.server(datapath="relay", conf=ON)
-    calls = [lab.client(up=True) for _ in range(2)]
+    """Data goes through the kernel both ways, is counted, numbered and acknowledged, also when
+    frames for user space come between."""
+    server = lab.server(datapath="relay", conf=ON, options=OPTIONS + "\n".join(ECHO) + "\n")
+    calls = [lab.client(up=True, more=" ".join(ECHO).split()) for _ in range(2)]
     capture = lab.capture("srv", "eth0", "proto gre")
     for call in calls:
         speed = lab.transfer(call.ns, "srv", server.local_ip, 3_000_000)
         lab.note(f"{speed.up:.0f}/{speed.down:.0f} Mbit/s")
     for entry in server.calls():
         received, sent = entry["offloaded_rx_frames"], entry["offloaded_tx_frames"]
-        lab.expect(received > entry["rx_frames"] / 2 and sent > entry["tx_frames"] * 0.9,
+        lab.expect(received > entry["rx_frames"] / 2 and sent > entry["tx_frames"] / 2,
                    f"few frames went through the kernel: {entry}")
         lab.expect(entry["rx_bytes"] > 3_000_000 and entry["tx_bytes"] > 3_000_000,
                    f"not all is counted: {entry}")
     packets = [p for _, frame in capture.stop() if (p := parse_gre(frame))]
+    between = sum(p.payload[:4] == FLAG + b"\xc0\x21" for p in packets)
+    lab.expect(between > 4, f"only {between} frames of LCP came between")
     missed = int(capture.log.wait("dropped by kernel").text.split()[-5])
     for call in calls:
         expect_numbers(lab, packets, server.address, lab.net.addresses[call.ns], missed)
@@ -260,6 +266,7 @@ def way_moves(lab):
 # -- the same packets with it and without --------------------------------------------------
 
 FRAMES = 150
+FORGED = 1 << 20
 L2TP = 6    # its header
 
 
@@ -270,7 +277,7 @@ def mppe(count, identity):
 
 def sequence(noise, number, count):
     """(number, payload) of a client on a bad path, with an attacker beside it, whose frames have
-    identities above FRAMES."""
+    identities from FORGED on; and the client's next number and count."""
     sent = []
     for identity in range(1, FRAMES + 1):
         good, chance = (number, mppe(count, identity)), noise.random()
@@ -283,16 +290,16 @@ def sequence(noise, number, count):
         elif chance < 0.18:
             sent += [good, good]
         elif chance < 0.22:
-            sent += [(number + 100_000, mppe(count + 9, 1 << 20)), good]
+            sent += [(number + 100_000, mppe(count + 9, FORGED)), good]
         elif chance < 0.26:
-            sent += [good, (number - 70, mppe(count, 1 << 21))]
+            sent += [good, (number - 70, mppe(count, FORGED))]
         elif chance < 0.28:                     # plain IP, and it takes a true frame's number
             sent += [good, (number + 1, FLAG + b"\x00\x21" + bytes(70))]
             number += 1
         else:
             sent.append(good)
         number, count = number + 1, count + 1
-    return sent
+    return sent, number, count
 
 
 def delivered(lab, seed, conf):
@@ -312,10 +319,14 @@ def delivered(lab, seed, conf):
     lab.net.block_gre(call.ns)
     last, call_id = newest(), server.calls()[0]["call"]
     inner = lab.capture("srv", DEVICE if conf == ON else "lo", "udp", "inner")
-    packets = sequence(random.Random(seed), last.seq + 1,
-                       struct.unpack_from("!H", last.payload, 4)[0] + 1)
-    for number, payload in packets:
+    packets, next_number, next_count = sequence(
+        random.Random(seed), last.seq + 1, struct.unpack_from("!H", last.payload, 4)[0] + 1)
+
+    def send(number, payload):
         inject("net", client, server.address, gre(call_id, payload, seq=number))
+
+    for number, payload in packets:
+        send(number, payload)
 
     def got():
         # After Ethernet, IP and UDP: several of one size come as one from user space.
@@ -326,7 +337,17 @@ def delivered(lab, seed, conf):
                       if frame[:4] == FLAG + b"\x00\xfd" and len(frame) == size - L2TP]
         return found
 
+    extra = itertools.count()
+
+    def forwards():
+        more = next(extra)
+        send(next_number + more, mppe(next_count + more, FRAMES + 1 + more))
+        return server.calls()[0]["offloaded_rx_frames"] > 20
+
     poll(lambda: FRAMES in got(), "the last frame arrives")
+    # How many of those were forwarded is a matter of time; without trouble all are in the end.
+    if conf == ON:
+        poll(forwards, "the program forwards frames")
     entry = server.calls()[0]
     inner.stop()
     outer.stop()
@@ -346,7 +367,7 @@ def same_packets(lab):
             what = f"seed {seed}, {conf.strip()}"
             lab.say(f"{what}: {got}, {entry}")
             lab.expect(got == sorted(set(got)), f"{what}: not in order: {got}")
-            lab.expect(got[-1] == FRAMES, f"{what}: a forged frame was passed on: {got}")
+            lab.expect(got[-1] < FORGED, f"{what}: a forged frame was passed on: {got}")
             lab.expect(len(got) > FRAMES * 2 / 3, f"{what}: only {len(got)} arrive")
             lab.expect(entry["dropped"]["far"] > 0 and entry["dropped"]["late"] > 0,
                        f"{what}: {entry['dropped']}")
