@@ -97,16 +97,16 @@ def snapshot(where):
             subprocess.run(command.split(), stdout=out, stderr=out, timeout=30, check=False)
 
 
-def perform(scenario, where, answer):
+def perform(scenario, where, answer, boot):
     """In a child process: runs the scenario, writes its verdict to the pipe."""
     faulthandler.register(signal.SIGUSR1, open(f"{where}/hang.txt", "w"))
     verdict, world = {"verdict": "ok", "reason": ""}, None
     try:
         if scenario.systemd:
-            systemd.open_world()
+            systemd.open_world(private=not scenario.power_cut)
         else:
             own_world()
-        world = lab.Lab(scenario.datapath, where, scenario.systemd)
+        world = lab.Lab(scenario.datapath, where, scenario.systemd, boot)
         scenario.function(world)
     except lab.Skip as skip:
         verdict = {"verdict": "skipped", "reason": str(skip)}
@@ -175,10 +175,11 @@ def kill_all_but(keep):
         time.sleep(0.05)
 
 
-def run_one(scenario, kmsg):
+def run_one(scenario, kmsg, boot):
     where = f"{OUT}/{scenario.name}"
-    shutil.rmtree(where, ignore_errors=True)
-    os.makedirs(where)
+    if boot < 2:
+        shutil.rmtree(where, ignore_errors=True)
+    os.makedirs(where, exist_ok=True)
     if scenario.needs_build and not os.path.exists("/usr/lib/lab/built"):
         return {"verdict": "skipped", "reason": "there is nothing built yet"}
     kmsg.new()
@@ -188,13 +189,13 @@ def run_one(scenario, kmsg):
     if child == 0:
         os.close(answer)
         try:
-            perform(scenario, where, write_end)
+            perform(scenario, where, write_end, boot)
         finally:
             os._exit(0)
     os.close(write_end)
     verdict = wait_for(child, answer, scenario, where)
     os.close(answer)
-    if scenario.systemd:
+    if scenario.systemd and not scenario.power_cut:
         systemd.close_world()
     kill_all_but(keep)
     check_kernel(kmsg, scenario, where, verdict)
@@ -212,7 +213,7 @@ def check_kernel(kmsg, scenario, where, verdict):
         verdict.update(verdict="failed", reason=f"the kernel said: {bad[0]}")
 
 
-def run_scenarios(names, events, repeat):
+def run_scenarios(names, events, repeat, boot):
     load_scenarios("/lab/repo/tests/lab/scenarios")
     kmsg = Kmsg()
     for name in names:
@@ -220,7 +221,7 @@ def run_scenarios(names, events, repeat):
             scenario = lab.registry[name]
             events.send("start", name=name, timeout=scenario.timeout * processes.SLOWER)
             begun = time.monotonic()
-            verdict = run_one(scenario, kmsg)
+            verdict = run_one(scenario, kmsg, boot)
             events.send("end", name=name, seconds=round(time.monotonic() - begun, 2), **verdict)
 
 
@@ -261,7 +262,7 @@ def main():
     events.send("booted", kernel=os.uname().release, init="systemd " * systemd.is_here(),
                 uptime=float(open("/proc/uptime").read().split()[0]))
     if job["do"] == "scenarios":
-        run_scenarios(job["names"], events, job.get("repeat", 1))
+        run_scenarios(job["names"], events, job.get("repeat", 1), job.get("boot", 0))
     elif job["do"] == "exec":
         if job.get("network"):
             small_network()

@@ -15,6 +15,7 @@ import time
 from .common import CACHE, LAB, LabError, OUT, REPO, extra, extras, tree, unshare
 
 MEMORY = os.environ.get("LAB_MEMORY", "1536M")
+DISK_SIZE = 256 * 1024 * 1024
 KERNEL_LINE = (f"mem={MEMORY} root=/dev/root rootfstype=hostfs rootflags=/ ro quiet loglevel=4 "
                "con=null con1=null ssl=null uml_dir=/dev/shm/")
 
@@ -52,6 +53,7 @@ def try_lock(path):
 class Guest:
     """A context manager; what is left of the guest is removed at the end."""
 
+    has_disk = True                 # where a scenario wants to cut its power
     running = set()
     on_cpu = collections.Counter()  # how many of this process's guests are there
     choosing = threading.Lock()
@@ -78,16 +80,34 @@ class Guest:
         fcntl.flock(self.tree_lock, fcntl.LOCK_SH)
         self.cpu_lock = self.take_cpu()
         self.out.mkdir()
-        (self.out / "job.json").write_text(json.dumps(self.job))
+        self.write_job()
         (self.out / "events").touch()
+        self.events = open(self.out / "events")
         stage = self.dir / "stage"      # a copy: the next build must not pull it away
         if self.stage:
             shutil.copytree(self.stage, stage, symlinks=True)
         else:
             stage.mkdir()
+        if self.job.get("boot"):
+            self.make_disk()
         self.start(stage)
         Guest.running.add(self)
         return self
+
+    def write_job(self):
+        (self.out / "job.json").write_text(json.dumps(self.job))
+
+    def make_disk(self):
+        with open(self.out / "disk", "w") as disk:
+            disk.truncate(DISK_SIZE)
+        subprocess.run(["/usr/sbin/mkfs.ext4", "-q", self.out / "disk"], check=True)
+
+    def cut_power(self):
+        """Nothing but its disk is left; it boots again."""
+        self.kill()
+        self.job["boot"] += 1
+        self.write_job()
+        self.start(self.dir / "stage")
 
     def take_cpu(self):
         """User-Mode Linux passes each system call between two processes: on one CPU it is 3 to 4
@@ -125,6 +145,8 @@ class Guest:
         words += [f"{name}={value}" for name, value in inside.items()]
         if self.job.get("systemd"):
             words += ["LAB_INIT=systemd"]
+        if self.job.get("boot"):
+            words += ["LAB_DISK=yes", f"ubd0={inside['LAB_OUT']}/disk"]
         if self.terminal:
             words += ["LAB_CONSOLE=tty", f"TERM={os.environ.get('TERM', 'linux')}"]
         if any(" " in str(value) for value in inside.values()):
@@ -138,7 +160,6 @@ class Guest:
             ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(self.cpu),
              *unshare("--pid", "--fork", "--kill-child", "--mount-proc"), "sh", "-c", START],
             env=env, **streams)
-        self.events = open(self.out / "events")
 
     def __exit__(self, *_):
         self.kill()

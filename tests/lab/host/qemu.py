@@ -129,6 +129,8 @@ def in_order(modules, names):
 class QemuGuest(Guest):
     """As Guest; its directories come by 9p instead of hostfs."""
 
+    has_disk = False
+
     @staticmethod
     def label(release):
         return f"qemu-{release}"
@@ -172,4 +174,3 @@ class QemuGuest(Guest):
             stdin=subprocess.DEVNULL, stdout=open(self.console, "w"), stderr=subprocess.STDOUT,
             start_new_session=True)
         self.process = subprocess.Popen(command, env=env, **streams)
-        self.events = open(self.out / "events")

@@ -101,8 +101,9 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
         say(f"Debian {release}: nothing built, so only what needs no build runs")
     registry = load_scenarios()
     packages = [name for name in names if registry[name].packages]
-    systemd = [name for name in names if registry[name].systemd and name not in packages]
-    ordinary = [name for name in names if name not in packages + systemd]
+    cuts = [name for name in names if registry[name].power_cut]
+    systemd = [name for name in names if registry[name].systemd and name not in packages + cuts]
+    ordinary = [name for name in names if name not in packages + cuts + systemd]
 
     def work(left, under_systemd):
         """A guest that hangs is replaced for the rest of its share."""
@@ -122,16 +123,17 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
                 return results
             results += work(share, False)
 
-    def work_on_packages():
+    def work_alone():
         """Each has a guest of its own, which it need not leave as it was."""
         layer = debs.stage(release) if packages and not no_build else None
-        return [result for name in packages for _ in range(repeat)
+        return [result for names, layer in ((packages, layer), (cuts, stage))
+                for name in names for _ in range(repeat)
                 for result in one_boot(release, [name], layer, progress, 1, True, kind)]
 
     with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
         if guests == 1:
-            return work(ordinary, False) + work(systemd, True) + work_on_packages()
-        jobs = [(work, systemd, True), (work_on_packages,)] + [(work_on_shares, ordinary)] * guests
+            return work(ordinary, False) + work(systemd, True) + work_alone()
+        jobs = [(work, systemd, True), (work_alone,)] + [(work_on_shares, ordinary)] * guests
         return [r for results in at_once(jobs) for r in results]
 
 
@@ -146,7 +148,8 @@ def at_once(jobs):
 def one_boot(release, left, stage, progress, repeat, systemd, kind):
     """Works on the list until it is empty or the guest is lost; takes off it what is done."""
     results, current, patience = [], None, BOOT_PATIENCE
-    job = {"do": "scenarios", "names": list(left), "repeat": repeat, "systemd": systemd}
+    job = {"do": "scenarios", "names": list(left), "repeat": repeat, "systemd": systemd,
+           "boot": int(kind.has_disk and load_scenarios()[left[0]].power_cut)}
     with kind(release, job, stage) as guest:
         lost = None
         try:
@@ -154,6 +157,8 @@ def one_boot(release, left, stage, progress, repeat, systemd, kind):
                 if event["event"] == "booted":
                     say(f"Debian {release}: kernel {event['kernel']}, {event['init']}"
                         f"up after {event['uptime']:.1f} s")
+                elif event["event"] == "cut":
+                    guest.cut_power()
                 elif event["event"] == "start":
                     current, patience = event["name"], event["timeout"] + EXTRA_PATIENCE
                 elif event["event"] == "end":

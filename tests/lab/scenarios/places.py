@@ -3,9 +3,10 @@
 import re
 import socket
 
-from lab import ip, run, scenario
+from lab import ip, run, scenario, systemd
 from lab.namespaces import inside
 from lab.server import Server
+from lab.service import UNIT
 
 TABLE = 10
 
@@ -45,6 +46,35 @@ def vrf(lab):
     server.wait_log(r"call \d+ ended")
     lab.expect_clean()
     lab.expect(server.stop() == 0, "status")
+
+
+@scenario(group="vrf", systemd=True)
+def vrf_service(lab):
+    """The same as a service, whose socket is bound to the VRF by the unit or by the server: the
+    port is there over a restart, and the call goes on."""
+    public_vrf(lab)
+    ns = lab.net.client()
+    for how in {"conf": "vrf public\n"}, {"socket_dropin": "[Socket]\nBindToDevice=public\n",
+                                          "conf": "vrf public\n"}:
+        server = lab.service(start=False, **how)
+        if "socket_dropin" in how:
+            systemd.has_device("public")
+        server.start()
+        call = lab.client(ns, up=True)
+        for _ in range(2):
+            lab.ping(call.ns, server.local_ip)
+            lab.expect(not is_refused(lab, ns), "the port is closed")
+            systemd.systemctl("restart", UNIT)
+            lab.expect(not is_refused(lab, ns), "the port is closed after a restart")
+            server.wait_ready()
+        bound = run("srv", "ss", "-Hltn", "sport = :1723").stdout
+        lab.expect(bound.count("%public:1723") == 2, f"bound: {bound}")
+        call.stop()
+        server.wait_log(r"call \d+ ended")
+        server.stop()
+        lab.expect(is_refused(lab, ns), "the port is open after stop")
+    systemd.forget_devices()
+    ip("srv", "link del public")
 
 
 @scenario(group="vrf", needs_build=True)

@@ -1,7 +1,6 @@
 """The server as systemd's service: units, activation, failures, ordering."""
 
 import os
-import shutil
 import socket
 import subprocess
 
@@ -154,20 +153,6 @@ def late_address(lab):
     call.stop()
 
 
-def has_device(name):
-    """BindToDevice= waits for what udev says; the guest has none, so its note is written here."""
-    with inside("srv"):
-        number = socket.if_nametoindex(name)
-    for folder in "data", "tags/systemd":
-        os.makedirs(f"/run/udev/{folder}", exist_ok=True)
-    write(f"/run/udev/tags/systemd/n{number}", "")
-    write(f"/run/udev/data/n{number}", f"I:1\nE:SYSTEMD_ALIAS=/sys/subsystem/net/devices/{name}\n"
-          "G:systemd\nQ:systemd\nV:1\n")
-    systemd.systemctl("daemon-reload")
-    device = f"sys-subsystem-net-devices-{name}.device"
-    poll(lambda: systemd.show(device, "ActiveState") == "active", f"systemd knows {name}", 60)
-
-
 def sockets_of_1723():
     return run("srv", "ss", "-Hltn", "sport = :1723").stdout
 
@@ -189,12 +174,12 @@ def several_sockets(lab):
 @unit
 def bound_to_device(lab):
     """BindToDevice= of the socket (a VRF device would be another name)."""
-    has_device("eth0")
+    systemd.has_device("eth0")
     server = lab.service(socket_dropin="[Socket]\nBindToDevice=eth0\n")
     lab.expect("%eth0:1723" in sockets_of_1723(), f"not bound to eth0: {sockets_of_1723()}")
     call = lab.client(up=True)
     lab.ping(call.ns, server.local_ip)
-    shutil.rmtree("/run/udev")
+    systemd.forget_devices()
 
 
 @unit

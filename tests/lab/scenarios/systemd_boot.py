@@ -1,6 +1,8 @@
 """Starts after a power cut, on a machine that lacks something, and at boot."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 
@@ -65,3 +67,60 @@ def module_missing(lab):
     server.stop()
     os.unlink("/etc/modprobe.d/none.conf")
     run(None, "modprobe", "l2tp_ppp")
+
+
+BEFORE = "/var/lib/lab-before"
+
+
+def files():
+    """All that a server and its calls could leave on the disk, and when it was changed. What is
+    elsewhere below /var the machine itself may change."""
+    found = {}
+    for top in "/etc", "/var/lib", "/var/log", "/var/spool":
+        for folder, _, names in os.walk(top):
+            for path in (f"{folder}/{name}" for name in names):
+                if re.search("ppp|pptp", path):
+                    found[path] = os.lstat(path).st_mtime
+    return found
+
+
+@scenario(group="systemd", power_cut=True)
+def power_cut(lab):
+    """The guest is killed with calls up and boots: the enabled service starts as if nothing had
+    been, nothing of before is on the disk, and the first client gets the first address."""
+    server = lab.service(start=False, users={"alice": "wonder", "bob": "wonder"})
+    if lab.boot < 2:
+        server.write_files()
+        systemd.systemctl("enable", UNIT)
+        os.symlink("/lib/systemd/system/multi-user.target",
+                   "/etc/systemd/system/lab.target.wants/multi-user.target")
+        write(BEFORE, json.dumps(files()))
+        os.sync()
+        systemd.systemctl("start", UNIT)
+        server.wait_ready()
+        calls = [lab.client(user=user, up=True) for user in server.users]
+        for call in calls:
+            lab.transfer(call.ns, "srv", server.local_ip, 100_000)
+        run("srv", "/usr/sbin/pptpctrl", "drain")
+        os.sync()               # what they left, if anything, is on the disk
+        lab.cut_power()
+    with open(BEFORE) as text:
+        before = json.load(text)
+    lab.expect("/etc/pptpd.conf" in before, f"the disk is not that of before: {before}")
+    lab.expect(files() == before, f"on the disk: {set(files().items()) ^ set(before.items())}")
+    server.wait_ready(120)
+    lab.expect(server.calls() == [], f"calls of before: {server.calls()}")
+    lab.expect(not server.find_log(r"of the manager before"), "it went on with something")
+    lab.expect(server.show("NRestarts") == "0", "it was started again")
+    poll(lambda: server.show("StatusText").startswith("0 calls"), "no call, and no drain", 30)
+    lab.expect(sorted(os.listdir("/run/pptpd")) == ["control", "empty"],
+               f"/run/pptpd: {os.listdir('/run/pptpd')}")
+    with open("/run/pptpd.pid") as text:
+        lab.expect(int(text.read()) == server.process.pid, "the pid file")
+    call = lab.client(up=True)
+    lab.expect(call.address == "192.168.1.1", f"not the first address: {call.address}")
+    lab.ping(call.ns, server.local_ip)
+    call.stop()
+    lab.expect_clean()
+    server.stop()
+    lab.expect_clean()

@@ -7,7 +7,9 @@ and what it writes there is gone afterwards.
 """
 
 import dataclasses
+import json
 import os
+import signal
 import time
 
 from . import leftovers, processes, systemd, traffic, wire
@@ -43,26 +45,31 @@ class Scenario:
     long: bool          # only for `lab soak`, or by its own name
     systemd: bool       # in a guest whose first process is systemd
     packages: bool      # that guest is for this scenario alone, without our server installed
+    power_cut: bool     # the same, with our server, and its disk outlives it
 
 
 def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=("12", "13"),
-             needs_build=None, dmesg_ok=None, long=False, systemd=False, packages=False):
+             needs_build=None, dmesg_ok=None, long=False, systemd=False, packages=False,
+             power_cut=False):
     """Registers a function as a scenario, once for each data path.
 
     needs_build: False for what runs without our own server; by default those with a
     data path need it. long: takes minutes or more; only `lab soak`, or its whole name, runs it.
     systemd: in a guest whose first process is systemd; see lab.service(). packages: such a guest
     for this scenario alone, in which it may install and remove those in /usr/lib/lab/debs.
+    power_cut: a guest for this scenario alone that it may kill: see lab.cut_power().
     """
+    in_systemd = systemd or packages or power_cut
+
     def register(function):
         for datapath in datapaths:
             short = name or function.__name__.replace("_", "-")
             full = f"{datapath or group}/{short}"
             if full in registry:
                 raise ValueError(f"two scenarios are called {full}")
-            needs = bool(datapath or systemd or packages) if needs_build is None else needs_build
+            needs = bool(datapath or in_systemd) if needs_build is None else needs_build
             registry[full] = Scenario(full, group, function, datapath, timeout, tuple(releases),
-                                      needs, dmesg_ok, long, systemd or packages, packages)
+                                      needs, dmesg_ok, long, in_systemd, packages, power_cut)
         return function
     return register
 
@@ -70,8 +77,8 @@ def scenario(name=None, group="main", datapaths=(None,), timeout=180, releases=(
 class Lab:
     """One scenario's world."""
 
-    def __init__(self, datapath=None, out=OUT, systemd=False):
-        self.datapath, self.systemd = datapath, systemd
+    def __init__(self, datapath=None, out=OUT, systemd=False, boot=0):
+        self.datapath, self.systemd, self.boot = datapath, systemd, boot
         self.conf = ""          # for each server of ours, before its own
         self.out = out
         self.started = time.monotonic()
@@ -197,6 +204,15 @@ class Lab:
         """assert, with words."""
         if not truth:
             raise LabError(text)
+
+    def cut_power(self):
+        """The guest is killed as it stands, and boots again with what its disk has; there the
+        scenario runs from its beginning, with lab.boot one more. Does not return."""
+        if not self.boot:
+            raise Skip("the guest has no disk")
+        with open(f"{OUT}/events", "a") as events:
+            events.write(json.dumps({"event": "cut"}) + "\n")
+        signal.pause()
 
     def close(self):
         """Ends captures and programs; namespaces vanish with the scenario's process."""

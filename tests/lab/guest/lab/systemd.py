@@ -9,13 +9,15 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 from . import processes
 from .errors import LabError
-from .namespaces import libc, mount
+from .namespaces import inside, libc, mount
 
 LAYER = "/run/lab-etc"
+UDEV = "/run/udev"
 MNT_DETACH = 2
 RUNTIME = ("/run/systemd/system", "/run/systemd/transient", "/run/systemd/system.control")
 OURS = re.compile(r"/(pptpd[^/]*\.(service|scope|slice)|lab-runner\.service)")
@@ -49,14 +51,16 @@ def keeps(pid):
     return is_here() and not OURS.search(cgroup(pid))
 
 
-def open_world():
-    """Before a scenario."""
+def open_world(private=True):
+    """Before a scenario. private: /etc is as before when it is over."""
+    os.makedirs("/run/netns", exist_ok=True)
+    if not private:
+        return
     shutil.rmtree(LAYER, ignore_errors=True)
     for name in ("upper", "work"):
         os.makedirs(f"{LAYER}/{name}")
     mount("overlay", "/etc", "overlay",
           data=f"lowerdir=/etc,upperdir={LAYER}/upper,workdir={LAYER}/work")
-    os.makedirs("/run/netns", exist_ok=True)
 
 
 def close_world():
@@ -76,3 +80,23 @@ def close_world():
         subprocess.run(["ip", "netns", "del", name], check=False)
     with contextlib.suppress(FileNotFoundError):
         os.unlink("/run/pptpd.pid")
+
+
+def has_device(name):
+    """BindToDevice= waits for what udev says; the guest has none, so its note is written here."""
+    with inside("srv"):
+        number = socket.if_nametoindex(name)
+    for folder in "data", "tags/systemd":
+        os.makedirs(f"{UDEV}/{folder}", exist_ok=True)
+    for path, text in ((f"tags/systemd/n{number}", ""),
+                       (f"data/n{number}", "I:1\nG:systemd\nQ:systemd\nV:1\n"
+                        f"E:SYSTEMD_ALIAS=/sys/subsystem/net/devices/{name}\n")):
+        with open(f"{UDEV}/{path}", "w") as note:
+            note.write(text)
+    systemctl("daemon-reload")
+    device = f"sys-subsystem-net-devices-{name}.device"
+    processes.poll(lambda: show(device, "ActiveState") == "active", f"systemd knows {name}", 60)
+
+
+def forget_devices():
+    shutil.rmtree(UDEV)
