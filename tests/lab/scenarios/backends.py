@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 from lab import poll, popen, scenario
@@ -144,7 +145,7 @@ def start_radius(lab):
     write(f"{CLIENT_CONF}/servers", f"127.0.0.1 {SECRET}\n", 0o600)
     write(f"{CLIENT_CONF}/port-id-map", "")
     # radius.so looks up its own host's name for NAS-IP-Address.
-    write("/etc/hosts", "127.0.0.1 localhost\n198.18.0.1 lab\n")
+    write("/etc/hosts", f"127.0.0.1 localhost\n198.18.0.1 {os.uname().nodename}\n")
     process = popen("srv", ["freeradius", "-d", RADDB, "-X"], stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT)
     log = ProgramLog(lab.file("freeradius.log"), process, "freeradius")
@@ -190,18 +191,20 @@ def radius_call(lab, account, ns, user, password):
     return call, start, stop
 
 
+RADIUS_OPTIONS = OPTIONS + "plugin radius.so\nplugin radattr.so\n"
+KNOWN = (("carol", "sing", "10.77.0.5"), ("dave", "drum", "192.168.1.1"))
+
+
 @scenario(group=GROUP, needs_build=True)
 def radius(lab):
     """FreeRADIUS: MPPE keys, its address or the pool's, accounting start and stop, as PoPToP."""
     radiusd = start_radius(lab)
     account, names = Account(), {}
     ns = lab.net.client()
-    options = OPTIONS + "plugin radius.so\nplugin radattr.so\n"
     for pptpd in "distribution", "ours":
-        server = lab.server(pptpd=pptpd, options=options, users={})
+        server = lab.server(pptpd=pptpd, options=RADIUS_OPTIONS, users={})
         server.idle[radiusd.pid] = 0    # its sockets are no leftovers
-        for user, password, address in (("carol", "sing", "10.77.0.5"),
-                                        ("dave", "drum", "192.168.1.1")):
+        for user, password, address in KNOWN:
             call, start, stop = radius_call(lab, account, ns, user, password)
             lab.expect(call.address == address, f"{user} has {call.address}")
             names.setdefault(user, []).append((start.keys(), stop.keys()))
@@ -228,6 +231,25 @@ def radius(lab):
     lab.expect_clean()
     radiusd.terminate()
     radiusd.wait(30)
+
+
+@scenario(group=GROUP, systemd=True)
+def radius_confined(lab):
+    """FreeRADIUS with what the unit leaves to pppd: addresses, accounting, a refusal."""
+    radiusd = start_radius(lab)
+    account, ns = Account(), lab.net.client()
+    server = lab.service(datapath="auto", options=RADIUS_OPTIONS, users={})
+    server.idle[radiusd.pid] = 0
+    for user, password, address in KNOWN:
+        call, _, _ = radius_call(lab, account, ns, user, password)
+        lab.expect(call.address == address, f"{user} has {call.address}")
+    refused = lab.client(ns, user="carol", password="wrong")
+    server.wait_log(r"authentication failed")
+    refused.wait_exit()
+    server.stop()
+    radiusd.terminate()
+    radiusd.wait(30)
+    shutil.rmtree(RADIUS_OUT)
 
 
 # -- Active Directory by winbind ---------------------------------------------------
@@ -258,10 +280,21 @@ else:
 @scenario(group=GROUP, needs_build=True)
 def winbind(lab):
     """winbind.so with a stand-in for ntlm_auth: keys, domain users, a refusal."""
+    expect_winbind(lab, lab.server)
+
+
+@scenario(group=GROUP, systemd=True)
+def winbind_confined(lab):
+    """The same with what the unit leaves to pppd."""
+    expect_winbind(lab, lab.service)
+    os.unlink("/run/ntlm_auth.log")
+
+
+def expect_winbind(lab, start):
     write("/etc/ppp/ntlm_auth", NTLM_AUTH, 0o755)
     options = OPTIONS + ("plugin winbind.so\nntlm_auth-helper "
                          '"/etc/ppp/ntlm_auth --helper-protocol=ntlm-server-1"\n')
-    server = lab.server(datapath="auto", options=options, users={})
+    server = start(datapath="auto", options=options, users={})
     ns = lab.net.client()
     for user in "alice", r"CORP\\alice":
         call = lab.client(ns, user=user, up=True)
