@@ -165,6 +165,7 @@ run_worker(const struct launch *l, int control)
 		setup.status_fd[i] = l->status_fd[i];
 	setup.table = l->table;
 	setup.old_table = l->old_table;
+	setup.gate = l->gate;
 	setup.crashed = l->crashed;
 	setup.outlives = store_is_kept();
 	setup.n_keys = l->keep.n_keys;

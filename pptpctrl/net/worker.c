@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +164,7 @@ keep_only(const struct worker_setup *setup)
 	keep[n++] = setup->udp_fd;
 	keep[n++] = setup->offload_fd;
 	keep[n++] = setup->old_table;
+	keep[n++] = setup->gate;
 	keep[n++] = log_fd();
 	for (int i = 0; i < setup->n_listen; i++)
 		keep[n++] = setup->listen_fd[i];
@@ -209,6 +211,22 @@ limits(struct worker *w)
 		w->ctrl_conf.start_ms = 1;
 }
 
+/* Only one worker may serve the calls.  False when there will be no turn: the
+ * launcher is gone. */
+static bool
+wait_for_turn(int gate)
+{
+	char byte = 0;
+	bool ok;
+
+	if (gate < 0)
+		return true;
+	ok = send(gate, &byte, 1, MSG_NOSIGNAL) == 1 &&
+	    recv(gate, &byte, 1, 0) == 1;
+	close(gate);
+	return ok;
+}
+
 static int
 set_up(struct worker *w, const struct worker_setup *setup)
 {
@@ -238,6 +256,8 @@ set_up(struct worker *w, const struct worker_setup *setup)
 		r = accept_listen(w, setup->listen_fd[i]);
 	for (int i = 0; i < setup->n_status && r >= 0; i++)
 		r = status_start(w, setup->status_fd[i]);
+	if (r >= 0 && !wait_for_turn(setup->gate))
+		r = -EPIPE;
 	if (r >= 0)
 		r = adopt_all(w, setup);
 	return r;

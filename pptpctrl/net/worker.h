@@ -37,6 +37,8 @@ struct worker_setup {
 	/* To go on where another worker stopped. */
 	struct state table;	/* empty, to be written */
 	int old_table;		/* what that one wrote; -1: there was none */
+	int gate;		/* a byte is sent when it is ready, and comes
+				 * when that one has ended; -1: it has */
 	bool crashed;		/* that one was brought down */
 	bool outlives;		/* the launcher's death: another will come */
 	uint32_t n_keys;

@@ -58,9 +58,19 @@ open_calls(struct launch *l)
 	}
 }
 
+bool
+inherit_has_worker(const struct launch *l)
+{
+	int fd = proc_open(l->old_worker, l->old_worker_start);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* Two workers must not serve the same calls. */
 void
-inherit_end_worker(const struct launch *l)
+inherit_end_worker(struct launch *l)
 {
 	int fd = proc_open(l->old_worker, l->old_worker_start);
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -72,6 +82,7 @@ inherit_end_worker(const struct launch *l)
 		log_err("MGR: worker %d of the manager before does not end",
 		    l->old_worker);
 	close(fd);
+	l->old_worker = 0;
 }
 
 void
@@ -211,10 +222,12 @@ inherit_sockets(struct launch *l)
 void
 save_server(struct launcher *la)
 {
+	/* While there are two, the new one ends with this process. */
+	pid_t worker = la->l->old_worker != 0 ? la->l->old_worker :
+	    la->worker_pid;
 	struct saved_server rec = { .datapath = la->l->path,
-		.tunnel = la->l->tunnel.id, .worker = la->worker_pid,
-		.worker_start = proc_start(la->worker_pid),
-		.n_calls = la->n_rec };
+		.tunnel = la->l->tunnel.id, .worker = worker,
+		.worker_start = proc_start(worker), .n_calls = la->n_rec };
 
 	state_put(&la->calls, 0, &rec, sizeof(rec));
 }

@@ -7,6 +7,8 @@
 #ifndef PRIV_INHERIT_H
 #define PRIV_INHERIT_H
 
+#include <stdbool.h>
+
 #include "priv/launch.h"
 
 /* Before anything is opened: find the tables.  What cannot be used is logged
@@ -18,7 +20,10 @@ void inherit_tables(struct launch *l);
  * anew. */
 void inherit_sockets(struct launch *l);
 
-/* End the worker of the launcher before: it relayed until now. */
-void inherit_end_worker(const struct launch *l);
+/* Is there still the worker of the launcher before, which relays? */
+bool inherit_has_worker(const struct launch *l);
+
+/* End it. */
+void inherit_end_worker(struct launch *l);
 
 #endif

@@ -277,8 +277,7 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	if (!la->pool || r < 0 || inherit_calls(la) < 0)
 		log_fatal("MGR: cannot start: %s", strerror(r < 0 ? -r :
 		    errno));
-	inherit_end_worker(l);
-	if (worker_fork(la) < 0)
+	if (worker_first(la) < 0)
 		log_fatal("MGR: cannot start the worker: %s",
 		    strerror(errno));
 	r = add_sources(la);

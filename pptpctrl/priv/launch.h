@@ -43,6 +43,8 @@ struct launch {
 	bool inherits;
 	int32_t old_worker;		/* its worker, which may still relay */
 	uint64_t old_worker_start;
+	int gate;			/* worker's end: it waits there until
+					 * that one has ended; -1: no need */
 	struct state old_calls;		/* its table of calls */
 	uint32_t calls_gen, worker_gen;	/* the tables' generations */
 	/* To reload: is the configuration fine now (NULL), or what is wrong

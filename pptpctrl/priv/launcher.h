@@ -200,6 +200,10 @@ void drain_forget(struct launcher *la);
  * left.  0, or -1 with errno. */
 int worker_fork(struct launcher *la);
 
+/* The first of this launcher: takes the place of the one that the launcher
+ * before left behind.  0, or -1 with errno. */
+int worker_first(struct launcher *la);
+
 /* Nothing more will be heard of the worker. */
 void worker_lost(struct launcher *la);
 

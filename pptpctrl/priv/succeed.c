@@ -2,15 +2,20 @@
 #include "priv/launcher.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "priv/inherit.h"
 #include "priv/shim.h"
 #include "priv/store.h"
+
+#define READY_MS	10000
 
 /* The calls there are, and through their parents all about them. */
 static void
@@ -67,6 +72,35 @@ worker_fork(struct launcher *la)
 	tell_kept(la);
 	save_server(la);
 	return 0;
+}
+
+int
+worker_first(struct launcher *la)
+{
+	struct launch *l = la->l;
+	struct pollfd pfd = { .events = POLLIN };
+	int pair[2], r;
+
+	l->gate = -1;
+	if (!inherit_has_worker(l)) {
+		l->old_worker = 0;
+		return worker_fork(la);
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	l->gate = pair[1];
+	r = worker_fork(la);
+	close(pair[1]);
+	l->gate = -1;
+	/* Until it lacks nothing but the calls, the one before relays on. */
+	pfd.fd = pair[0];
+	if (r == 0)
+		(void)poll(&pfd, 1, READY_MS);
+	inherit_end_worker(l);
+	save_server(la);
+	(void)send(pair[0], "", 1, MSG_NOSIGNAL);
+	close(pair[0]);
+	return r;
 }
 
 static uint64_t

@@ -328,8 +328,10 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 
 	if (len == 0) {
 		/* It is ending; or it sent what is no message, and would stay
-		 * with nobody to hear it. */
-		if (!la->worker_gone)
+		 * with nobody to hear it.  One that hands over relays on
+		 * until its successor ends it. */
+		if (!la->worker_gone && (la->stopping ||
+		    la->handover == HANDOVER_NONE))
 			kill(la->worker_pid, SIGKILL);
 		worker_lost(la);
 		return;
