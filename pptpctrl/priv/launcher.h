@@ -48,6 +48,7 @@ struct lcall {
 	sd_event_source *pppd_io;
 	int plugin_status;
 	bool bounced;		/* its tunnel session is gone */
+	bool scoped;		/* its processes were put in their scope */
 	char ifname[IF_NAMESIZE];
 	char user[256];
 	bool ip_up;		/* and ip-down has not run */

@@ -323,20 +323,32 @@ keep_event(struct lcall *c, int fd)
 	store_put(STORE_EVENT, c->id, fd);
 }
 
+/* Its parent says so again to each new worker. */
+static void
+pppd_started(struct lcall *c, pid_t pid)
+{
+	if (c->pppd_fd < 0 || c->pppd_pid != pid) {
+		if (c->pppd_fd >= 0)
+			close(c->pppd_fd);
+		c->pppd_pid = pid;
+		c->pppd_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		c->pppd_start = proc_start(pid);
+		save_call(c);
+		log_pppd(c);
+	}
+	/* Once by each launcher: the one before may have died over it. */
+	if (!c->scoped)
+		scope_move(c->la->scopes, c->id, c->peer, c->shim_pid,
+		    c->pppd_pid);
+	c->scoped = true;
+}
+
 static void
 from_shim(struct lcall *c, struct rep *rep)
 {
 	switch (rep->op) {
 	case REP_STARTED:
-		c->pppd_pid = rep->pid;
-		if (c->pppd_fd >= 0)
-			close(c->pppd_fd);
-		c->pppd_fd = (int)syscall(SYS_pidfd_open, rep->pid, 0);
-		c->pppd_start = proc_start(rep->pid);
-		save_call(c);
-		log_pppd(c);
-		scope_move(c->la->scopes, c->id, c->peer, c->shim_pid,
-		    c->pppd_pid);
+		pppd_started(c, rep->pid);
 		rep->call = c->id;
 		rep->pid = c->shim_pid;
 		reply(c->la, rep);
