@@ -12,9 +12,13 @@
 
 #include "log.h"
 
+#define LEAVE_US	1000000u
+#define LEAVE_TRIES	100
 #define RETRY_US	10000000u	/* after the bus was lost */
 #define TASKS_MAX	64u		/* scripts of one call */
 #define UNIT		"pptpd.service"
+#define MANAGER		"org.freedesktop.systemd1",			\
+	"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 
 struct scopes {
 	sd_event *loop;
@@ -102,23 +106,22 @@ append_limits(sd_bus_message *m)
 }
 
 static int
-append(sd_bus_message *m, unsigned call, const char *ip, pid_t parent,
-    pid_t pppd)
+append(sd_bus_message *m, bool call, const char *name, const char *text,
+    const uint32_t *pids, size_t n_pids)
 {
-	char name[64], text[96];
-	int r;
+	int r = sd_bus_message_append(m, "ss", name, "fail");
 
-	snprintf(name, sizeof(name), "pptpd-call-%u.scope", call);
-	snprintf(text, sizeof(text), "PPTP call %u of %s", call, ip);
-	r = sd_bus_message_append(m, "ss", name, "fail");
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'a', "(sv)");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)(sv)(sv)", "Description",
-		    "s", text, "PIDs", "au", 2, (uint32_t)parent,
-		    (uint32_t)pppd, "CollectMode", "s", "inactive-or-failed");
-	/* When the machine goes down, the service ends calls first. */
-	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)(sv)", "Description", "s",
+		    text, "CollectMode", "s", "inactive-or-failed");
+	for (size_t i = 0; i < n_pids && r >= 0; i++)
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1,
+		    pids[i]);
+	/* When the machine goes down, the service ends calls first.  With an
+	 * order, a worker's scope would wait for the service to stop. */
+	if (r >= 0 && call)
 		r = sd_bus_message_append(m, "(sv)", "Before", "as", 1, UNIT);
 	if (r >= 0)
 		r = append_limits(m);
@@ -129,25 +132,75 @@ append(sd_bus_message *m, unsigned call, const char *ip, pid_t parent,
 	return r;
 }
 
+/* The request for it; NULL, and said why, when it cannot be asked for. */
+static sd_bus_message *
+request(struct scopes *s, bool call, const char *name, const char *text,
+    const uint32_t *pids, size_t n_pids)
+{
+	sd_bus_message *m = NULL;
+	int r = sd_bus_message_new_method_call(s->bus, &m, MANAGER,
+	    "StartTransientUnit");
+
+	if (r >= 0)
+		r = append(m, call, name, text, pids, n_pids);
+	if (r >= 0)
+		return m;
+	complain(s, "no scope", strerror(-r));
+	sd_bus_message_unref(m);
+	return NULL;
+}
+
 void
 scope_move(struct scopes *s, unsigned call, struct in_addr peer, pid_t parent,
     pid_t pppd)
 {
-	sd_bus_message *m = NULL;
-	char ip[INET_ADDRSTRLEN];
-	int r;
+	const uint32_t pids[] = { (uint32_t)parent, (uint32_t)pppd };
+	char ip[INET_ADDRSTRLEN], name[64], text[96];
+	sd_bus_message *m;
 
 	if (!s || !have_bus(s))
 		return;
 	inet_ntop(AF_INET, &peer, ip, sizeof(ip));
-	r = sd_bus_message_new_method_call(s->bus, &m,
-	    "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-	    "org.freedesktop.systemd1.Manager", "StartTransientUnit");
-	if (r >= 0)
-		r = append(m, call, ip, parent, pppd);
-	if (r >= 0)
-		r = sd_bus_call_async(s->bus, NULL, m, on_answer, s, 0);
-	if (r < 0)
-		complain(s, "no scope for a call", strerror(-r));
+	snprintf(name, sizeof(name), "pptpd-call-%u.scope", call);
+	snprintf(text, sizeof(text), "PPTP call %u of %s", call, ip);
+	m = request(s, true, name, text, pids, 2);
+	if (m && sd_bus_call_async(s->bus, NULL, m, on_answer, s, 0) < 0)
+		complain(s, "no scope for a call", "the bus is busy");
+	sd_bus_message_unref(m);
+}
+
+/* Does systemd count pid as the service's still? */
+static bool
+is_in_service(struct scopes *s, uint32_t pid)
+{
+	sd_bus_message *answer = NULL;
+	const char *unit = "";
+	bool is;
+
+	is = sd_bus_call_method(s->bus, MANAGER, "GetUnitByPID", NULL,
+	    &answer, "u", pid) >= 0 &&
+	    sd_bus_message_read(answer, "o", &unit) >= 0 &&
+	    strstr(unit, "/pptpd_2eservice");
+	sd_bus_message_unref(answer);
+	return is;
+}
+
+void
+scope_leave(struct scopes *s, pid_t worker)
+{
+	const uint32_t pid = (uint32_t)worker;
+	sd_bus_message *m;
+	char name[64];
+	int tries = 0;
+
+	if (!s || !have_bus(s))
+		return;
+	snprintf(name, sizeof(name), "pptpd-worker-%d.scope", (int)worker);
+	m = request(s, false, name, "PPTP server, until the next one serves",
+	    &pid, 1);
+	/* The answer comes before it is done. */
+	if (m && sd_bus_call(s->bus, m, LEAVE_US, NULL, NULL) >= 0)
+		while (tries++ < LEAVE_TRIES && is_in_service(s, pid))
+			;
 	sd_bus_message_unref(m);
 }

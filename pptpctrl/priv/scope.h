@@ -24,4 +24,11 @@ struct scopes *scopes_new(sd_event *loop);
 void scope_move(struct scopes *s, unsigned call, struct in_addr peer,
     pid_t parent, pid_t pppd);
 
+/*
+ * Put worker, which relays on while the service is started again, in a scope
+ * until it ends: systemd would warn of a process left over.  Waits a second
+ * at most.
+ */
+void scope_leave(struct scopes *s, pid_t worker);
+
 #endif

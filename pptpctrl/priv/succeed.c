@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "priv/inherit.h"
+#include "priv/scope.h"
 #include "priv/shim.h"
 #include "priv/store.h"
 
@@ -218,6 +219,7 @@ static void
 handed_over(struct launcher *la)
 {
 	if (la->handover == HANDOVER_RESTART) {
+		scope_leave(la->scopes, la->worker_pid);
 		sd_event_exit(la->loop, LAUNCH_OK);
 		return;
 	}
