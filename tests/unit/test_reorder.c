@@ -1353,6 +1353,27 @@ another_process_goes_on(void **state)
 	assert_int_equal(got[0], 501);
 }
 
+/* What somebody else passed on is not missing, whatever was given up in its
+ * slot before: its duplicate teaches nothing. */
+static void
+what_others_passed_is_not_missing(void **state)
+{
+	uint32_t hold;
+
+	(void)state;
+	start(0);
+	assert_int_equal(input(2), REORDER_HOLD);
+	expire();
+	assert_int_equal(r.n_lost, 1);
+	reorder_passed(&r, REORDER_SLOTS - 2, now);
+	reorder_passed(&r, 1, now);	/* 1 + REORDER_SLOTS */
+	hold = r.hold_us;
+	now += REORDER_HOLD_MAX_US / 2;
+	assert_int_equal(reorder_input(&r, 1 + REORDER_SLOTS, now),
+	    REORDER_LATE);
+	assert_int_equal(r.hold_us, hold);
+}
+
 int
 main(void)
 {
@@ -1396,6 +1417,7 @@ main(void)
 		cmocka_unit_test(random_numbers_keep_the_invariants),
 		cmocka_unit_test(jitter_costs_no_frames),
 		cmocka_unit_test(another_process_goes_on),
+		cmocka_unit_test(what_others_passed_is_not_missing),
 	};
 
 	seed();
