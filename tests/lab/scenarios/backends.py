@@ -283,7 +283,7 @@ def winbind(lab):
     expect_winbind(lab, lab.server)
 
 
-@scenario(group=GROUP, systemd=True)
+@scenario(group=GROUP, systemd=True, long=True)
 def winbind_confined(lab):
     """The same with what the unit leaves to pppd."""
     expect_winbind(lab, lab.service)
