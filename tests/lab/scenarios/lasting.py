@@ -563,12 +563,13 @@ def noise():
     return fd
 
 
-@scenario(datapaths=["relay"], long=True)
+@scenario(datapaths=["relay"], long=True, timeout=400)
 def nobody_comes(lab):
     """Descriptors are held, but no other launcher comes: the calls' parents end them."""
     calls = Calls(lab, start=lab.supervised)
+    pppds = calls.server.pppds()
     kill_all(calls.server)
-    poll(lambda: not calls.server.pppds(), "every pppd ends", 180)
+    poll(lambda: all(processes.state(pid) in ("", "Z") for pid in pppds), "every pppd ends", 180)
     lab.expect(len(calls.server.held) > 0, "nothing was held")
     calls.server.start()
     for client in calls.clients:
