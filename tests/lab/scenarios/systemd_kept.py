@@ -29,18 +29,18 @@ def crowd_of_service(lab):
 def nothing_lost(lab):
     """30 calls, each process killed in turn, restart, reload: none lost, logins go on; then stop."""
     crowd = crowd_of_service(lab)
-    held, memory = crowd.held(), None
+    level = None
     for name, happen in happenings(crowd).items():
         crowd.survive(name, happen)
+        level = level or crowd.level()
         crowd.login()
         crowd.expect_kept()
-        memory = memory or crowd.memory()
     lab.expect(crowd.server.find_log(rf"kept {crowd.N} calls; to end them: systemctl stop pptpd"),
                "restart does not say that calls are kept")
     crowd.survive("a call's parent", lambda: kill_parent(crowd, min(crowd.calls)))
     crowd.survive("both again", happenings(crowd)["both"])
     crowd.expect_kept()
-    crowd.expect_held(held, memory)
+    crowd.expect_held(*level)
     again = lab.client(crowd.guest_ns, user="guest", up=True)
     lab.ping(again.ns, crowd.server.local_ip, count=1)
     again.stop()
@@ -55,7 +55,6 @@ def many_kills(lab, n_kills):
     chance, deaths = random.Random(seed), collections.deque([-MINUTE] * DEATHS, maxlen=DEATHS)
     victims, may_happen = chance.sample(sorted(crowd.calls), crowd.N), happenings(crowd)
     may_happen["parent"] = lambda: kill_parent(crowd, victims.pop())
-    held = crowd.held()
     for n in range(n_kills):
         tired = time.monotonic() - deaths[0] < MINUTE
         name = chance.choice([name for name in may_happen if name != "worker" or not tired])
@@ -63,10 +62,10 @@ def many_kills(lab, n_kills):
             deaths.append(time.monotonic())
         crowd.survive(name, may_happen[name])
         if n == WARM_UP:
-            memory = crowd.memory()
+            level = crowd.level()
     crowd.login()
     crowd.expect_kept()
-    crowd.expect_held(held, memory)
+    crowd.expect_held(*level)
     crowd.note_gaps()
     crowd.stop()
 

@@ -296,6 +296,14 @@ class Crowd:
         ours = [self.server.process.pid, *self.workers()]
         return sum(processes.memory(pid).get("Anonymous", 0) for pid in ours), kernel
 
+    def level(self):
+        """held() once it stays as it is, and memory(): what expect_held() compares with. Of a
+        manager that took calls over: the first one has other descriptors."""
+        def settled():
+            held = self.held()
+            return held if held == self.held() else None
+        return processes.poll(settled, "the manager is idle"), self.memory()
+
     def expect_held(self, held, memory):
         """As much as before, once what ends has ended."""
         with contextlib.suppress(LabError):
