@@ -28,7 +28,7 @@ class World:
         self.server = lab.server(**how)
         self.neighbour = lab.client(up=True)
         self.ns = lab.net.client()
-        self.worker = next(pid for pid in self.server.pids() if processes.name(pid) == "pptpd-worker")
+        self.worker = self.server.workers()[0]
 
     @contextlib.contextmanager
     def step(self, name):

@@ -6,8 +6,7 @@ import signal
 import socket
 import struct
 
-from lab import (DATAPATHS, LabError, checksum, gre, inject, inside, parse_gre, poll, pptp,
-                 processes, scenario)
+from lab import (DATAPATHS, LabError, checksum, gre, inject, inside, parse_gre, poll, pptp, scenario)
 
 OURS = ("relay", "tty")     # on the kernel's own path nobody looks into the frames
 MARKED_PORT = 7777
@@ -126,7 +125,7 @@ def plaintext_after_death(lab):
     server = lab.server()
     call = lab.client(up=True)
     target, inner = Target(lab, server, call), seen_inside(lab)
-    worker, = [pid for pid in server.pids() if processes.name(pid) == "pptpd-worker"]
+    worker, = server.workers()
     os.kill(worker, signal.SIGKILL)
     server.wait_log(r"worker \d+ goes on with 1 calls")
     frames = [start + marked(call.address, server.local_ip) for start in PLAIN_PROTOCOLS]

@@ -28,13 +28,9 @@ class Hostile:
         with open("/run/marker", "w") as marker:
             marker.write("untouched\n")
 
-    def worker(self):
-        found = [pid for pid in self.server.pids() if processes.name(pid) == "pptpd-worker"]
-        return found[0] if len(found) == 1 else None
-
     def run(self, name):
         """Starts the escape in the worker of the moment; returns the worker's pid."""
-        pid = poll(self.worker, "there is one worker")
+        pid = poll(self.server.worker, "there is one worker")
         self.server.log.wait(rf"hostile: worker {pid}: confined")
         self.lab.say(f"escape: {name}")
         if libc.sigqueue(pid, int(signal.SIGUSR1), ctypes.c_void_p(self.names.index(name))):
@@ -61,13 +57,13 @@ def system_calls(lab):
     is up goes on."""
     hostile = Hostile(lab)
     call = lab.client(up=True)
-    before = hostile.worker()
+    before = hostile.server.worker()
     for name in hostile.names[:hostile.names.index("out of order")]:
         hostile.run(name)
         said = hostile.wait(name)
         lab.expect(said == "held", f"{name}: {said}")
         hostile.expect_well(name)
-    lab.expect(hostile.worker() == before, "it is another worker")
+    lab.expect(hostile.server.worker() == before, "it is another worker")
     lab.ping(call.ns, hostile.server.local_ip)
     call.stop()
     lab.expect_clean()
@@ -110,7 +106,7 @@ def drain(lab):
     expect_few_lines(hostile, "drain again and again", mark, 4 * seconds)
     hostile.expect_well("drain again and again")
     before = hostile.run("drain and die")
-    poll(lambda: hostile.worker() not in (None, before), "a new worker", 60)
+    poll(lambda: hostile.server.worker() not in (None, before), "a new worker", 60)
     poll(lambda: "draining" in ctl("list"), "the next worker drains too")
     lab.ping(call.ns, server.local_ip)
     call.stop()
@@ -137,7 +133,7 @@ def expect_replaced(hostile, name, timeout=60):
     count = len(os.listdir(f"/proc/{hostile.launcher}/fd"))
     mark = lab.syslog.mark()
     before = hostile.run(name)
-    poll(lambda: hostile.worker() not in (None, before), f"{name}: a new worker", timeout)
+    poll(lambda: hostile.server.worker() not in (None, before), f"{name}: a new worker", timeout)
     lab.expect(not server.log.find(r"SURVIVED|ESCAPED|no table"), f"{name}: it survived")
     expect_few_lines(hostile, name, mark)
     poll(lambda: len(server.pids()) == 2, f"{name}: nothing but launcher and worker is left")

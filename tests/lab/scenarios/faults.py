@@ -140,11 +140,7 @@ def server_stopped(lab):
 # -- the manager's own processes --------------------------------------------------
 
 def kill_manager(call, *pids):
-    """All at one instant: the first one stops before anybody can see another one die."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    processes.stop_and_kill(*pids)
     call.server.process.wait(60)
     call.wire.wait_closed(call.ip)
     call.client.wait_exit()

@@ -36,12 +36,7 @@ class Calls:
     def look(self):
         """What must not change: each call's id, address, interface, processes."""
         self.server.wait_log(r"call \d+ up: ", count=2)
-        return {call["call"]: (call["user"], call["address"], call["interface"], call["pid"])
-                for call in self.server.calls()}
-
-    def worker(self):
-        found = [pid for pid in self.server.pids() if processes.name(pid) == "pptpd-worker"]
-        return found[0] if len(found) == 1 else None
+        return self.server.identities()
 
     def expect_kept(self):
         """The same calls, for the clients too; more can be made; all can be ended in order."""
@@ -70,7 +65,7 @@ def worker_killed(lab):
     stream = calls.stream()
     for _ in range(3):
         stream.moving()
-        worker = calls.worker()
+        worker = calls.server.worker()
         os.kill(worker, signal.SIGKILL)
         calls.server.wait_log(rf"worker (?!{worker}\b)\d+ goes on with 2 calls", 60, calls.mark)
         calls.mark = lab.syslog.mark()
@@ -97,7 +92,7 @@ def worker_dies_often(lab):
     """The fifth death within a minute ends all calls, aloud; the server serves on."""
     calls = Calls(lab)
     for _ in range(5):
-        worker = poll(calls.worker, "there is a worker")
+        worker = poll(calls.server.worker, "there is a worker")
         mark = lab.syslog.mark()
         os.kill(worker, signal.SIGKILL)
         calls.server.wait_log(r"worker \d+ goes on with", 60, mark)
@@ -169,7 +164,7 @@ def record_blamed(lab):
     calls = Calls(lab)
     victim, other = calls.clients
     for _ in range(2):
-        worker = poll(calls.worker, "there is a worker")
+        worker = poll(calls.server.worker, "there is a worker")
         mark = lab.syslog.mark()
         table = Table(calls.server.process.pid)
         os.kill(worker, signal.SIGSTOP)
@@ -196,7 +191,7 @@ def record_broken(lab):
     """A record is corrupt when the worker dies: that call is ended in order, the other kept."""
     calls = Calls(lab)
     victim, other = calls.clients
-    worker = calls.worker()
+    worker = calls.server.worker()
     table = Table(calls.server.process.pid)
     os.kill(worker, signal.SIGSTOP)
     table.break_record(slot_of(calls, table, victim.ns))
@@ -229,7 +224,7 @@ def reload(lab):
     calls; one with errors changes nothing."""
     calls = Calls(lab)
     server, stream = calls.server, calls.stream()
-    pid, worker = server.process.pid, calls.worker()
+    pid, worker = server.process.pid, calls.server.worker()
     stream.moving()
     server.send_signal(signal.SIGHUP)
     server.wait_log(r"2 calls of the manager before go on", 60, calls.mark)
@@ -237,14 +232,14 @@ def reload(lab):
     stream.moving()
     expect_same(calls)
     lab.expect(server.process.pid == pid and server.process.poll() is None, "another pid")
-    lab.expect(calls.worker() not in (None, worker), "no other worker")
-    mark, worker = lab.syslog.mark(), calls.worker()
+    lab.expect(calls.server.worker() not in (None, worker), "no other worker")
+    mark, worker = lab.syslog.mark(), calls.server.worker()
     server.remote_ip = "192.168.1.nonsense"
     server.write_files()
     server.send_signal(signal.SIGHUP)
     server.wait_log(r"the error is in /etc/pptpd.conf line 3", 60, mark)
     server.wait_log(r"the configuration has errors: all goes on with the old one", 60, mark)
-    lab.expect(calls.worker() == worker, "the worker changed for a bad configuration")
+    lab.expect(calls.server.worker() == worker, "the worker changed for a bad configuration")
     server.remote_ip = "192.168.1.77-99"
     server.write_files()
     mark = lab.syslog.mark()
@@ -309,12 +304,8 @@ def replaced_program(lab):
 
 def kill_all(server):
     """Launcher and worker at one instant; the calls' own processes stay."""
-    victims = [server.process.pid] + [pid for pid in server.pids()
-                                      if processes.name(pid) == "pptpd-worker"]
-    for pid in victims:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+    victims = [server.process.pid, *server.workers()]
+    processes.stop_and_kill(*victims)
     server.process.wait(60)
     poll(lambda: all(processes.state(pid) in ("", "Z") for pid in victims), "they are gone")
 

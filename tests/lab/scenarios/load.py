@@ -61,7 +61,7 @@ def many_addresses(count):
 
 def idle_cpu(server, seconds=20):
     """% of a CPU that the manager and the network process use while nothing happens."""
-    worker, = (pid for pid in server.pids() if processes.name(pid) == "pptpd-worker")
+    worker, = server.workers()
 
     def used():
         words = [processes.read(pid, "stat").rpartition(")")[2].split()

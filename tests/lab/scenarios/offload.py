@@ -125,10 +125,7 @@ def left_behind(lab):
     call = lab.client(up=True)
     lab.ping(call.ns, server.local_ip)
     manager = [pid for pid, _, title in server.ps() if title.startswith("/usr/sbin/pptpd")]
-    for pid in manager:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in manager:
-        os.kill(pid, signal.SIGKILL)
+    processes.stop_and_kill(*manager)
     server.process.wait(60)
     call.wait_exit()
     lab.expect_clean(30)
@@ -195,7 +192,7 @@ def without_worker(lab):
     server = lab.server(datapath="relay", conf=ON)
     call = lab.client(up=True)
     lab.transfer(call.ns, "srv", server.local_ip, 200_000)
-    worker, = (pid for pid in server.pids() if processes.name(pid) == "pptpd-worker")
+    worker, = server.workers()
 
     def forwarded():
         before = server.calls()[0]

@@ -75,7 +75,7 @@ def exposure(lab):
     said, _ = script_says(lab)
     lab.expect(said == dict.fromkeys(WORDS, "ok"), f"ip-up: {said}")
     # Nothing of the machine can be changed but what the unit names.
-    worker = [pid for pid in server.pids() if processes.name(pid) == "pptpd-worker"]
+    worker = server.workers()
     lab.expect(len(worker) == 1, f"worker: {server.ps()}")
     for path in "/usr/bin/x", "/etc/x", "/boot/x", "/root/x":
         done = run(None, "nsenter", "-t", str(server.process.pid), "-m", "touch", path, check=False)
@@ -113,7 +113,7 @@ def capabilities(lab):
     for dropin, result in (("", "success"), ("[Service]\nCapabilityBoundingSet=~CAP_KILL\n", "timeout")):
         server.dropins[UNIT] = dropin + "[Service]\nTimeoutStopSec=17\n"
         server.start()
-        worker, = (pid for pid in server.pids() if processes.name(pid) == "pptpd-worker")
+        worker, = server.workers()
         os.kill(worker, signal.SIGSTOP)
         systemd.systemctl("stop", UNIT)
         lab.expect(server.show("Result") == result, f"{dropin!r}: {server.show('Result')}")

@@ -33,8 +33,7 @@ class TwoCalls:
         self.before = self.look()
 
     def look(self):
-        return {call["call"]: (call["user"], call["address"], call["interface"], call["pid"])
-                for call in self.server.calls() if call["user"] != "carol"}
+        return self.server.identities(but="carol")
 
     def during(self, event):
         """event() while each call carries a transfer, which must come through whole."""
@@ -157,30 +156,19 @@ def knock(address):
         return sock.connect_ex((address, 1723))
 
 
-def worker(server):
-    found = [pid for pid in server.pids() if processes.name(pid) == "pptpd-worker"]
-    return found[0] if len(found) == 1 else None
-
-
-def kill(*pids):
-    for number in signal.SIGSTOP, signal.SIGKILL:
-        for pid in pids:
-            os.kill(pid, number)
-
-
 def restarts(server):
     """What may happen to the service: a name, and what does it."""
     return {"restart": restart, "reload": lambda: systemd.systemctl("reload", UNIT),
-            "manager killed": lambda: kill(server.process.pid),
-            "worker killed": lambda: kill(worker(server)),
-            "both killed": lambda: kill(server.process.pid, worker(server))}
+            "manager killed": lambda: processes.stop_and_kill(server.process.pid),
+            "worker killed": lambda: processes.stop_and_kill(server.worker()),
+            "both killed": lambda: processes.stop_and_kill(server.process.pid, server.worker())}
 
 
 def after(server, event):
     """event(), and another worker is there."""
-    before = worker(server)
+    before = server.worker()
     event()
-    poll(lambda: worker(server) not in (None, before), "another worker", 60)
+    poll(lambda: server.worker() not in (None, before), "another worker", 60)
     poll(lambda: server.show("SubState") == "running", "the service runs", 60)
 
 

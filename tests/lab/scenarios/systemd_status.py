@@ -3,7 +3,7 @@
 import os
 import signal
 
-from lab import Wire, poll, processes, run, scenario, systemd
+from lab import Wire, poll, run, scenario, systemd
 from lab.service import UNIT
 
 
@@ -14,11 +14,6 @@ def cli(*words):
 def wait_status(server, text):
     poll(lambda: server.show("StatusText") == text,
          f"the status is '{text}', not '{server.show('StatusText')}'", 60)
-
-
-def worker(server):
-    found = [pid for pid in server.pids() if processes.name(pid) == "pptpd-worker"]
-    return found[0] if len(found) == 1 else None
 
 
 @scenario(group="systemd", systemd=True)
@@ -45,9 +40,9 @@ def drain(lab):
     is_drained("drain")
     systemd.systemctl("restart", UNIT)
     is_drained("after a restart")
-    before = worker(server)
+    before = server.worker()
     os.kill(before, signal.SIGKILL)
-    poll(lambda: worker(server) not in (None, before), "another worker")
+    poll(lambda: server.worker() not in (None, before), "another worker")
     server.wait_log(r"worker \d+ goes on with 1 calls")
     is_drained("after the worker's death")
     lab.expect("new calls are taken" in cli("resume"), "pptpctrl resume")
@@ -68,7 +63,7 @@ def watchdog(lab):
     call = lab.client(up=True)
     wire = Wire(lab)
     lab.expect(server.show("WatchdogUSec") not in ("0", "infinity"), "no watchdog")
-    hangs = worker(server)
+    hangs = server.worker()
     os.kill(hangs, signal.SIGSTOP)
     server.wait_log(rf"worker {hangs} does not answer for 6 s: killed", 90)
     server.wait_log(r"worker \d+ goes on with 1 calls", 60)

@@ -116,6 +116,11 @@ class Server:
         """What `pptpctrl list --json` says: a dictionary for each call."""
         return json.loads(run(self.ns, "/usr/sbin/pptpctrl", "list", "--json").stdout)
 
+    def identities(self, but=None):
+        """What must not change of calls that are kept, by their ids; not of this user's."""
+        return {call["call"]: (call["user"], call["address"], call["interface"], call["pid"])
+                for call in self.calls() if call["user"] != but}
+
     # -- what it is made of -----------------------------------------------------
 
     def pids(self):
@@ -125,6 +130,15 @@ class Server:
     def ps(self):
         """[(pid, parent, command line)] of all its processes."""
         return [(pid, processes.parent(pid), processes.title(pid)) for pid in self.pids()]
+
+    def workers(self):
+        """The processes that read the network."""
+        return [pid for pid in self.pids() if processes.name(pid) == "pptpd-worker"]
+
+    def worker(self):
+        """The one there is; None: there is none, or another one as well."""
+        found = self.workers()
+        return found[0] if len(found) == 1 else None
 
     def pppds(self):
         return [pid for pid in self.pids() if processes.name(pid) == "pppd"]

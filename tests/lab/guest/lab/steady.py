@@ -228,11 +228,7 @@ class Crowd:
 
     def listed(self):
         """What must not change: each call's user, address, interface, processes; not the guest's."""
-        return {call["call"]: (call["user"], call["address"], call["interface"], call["pid"])
-                for call in self.server.calls() if call["user"] != "guest"}
-
-    def workers(self):
-        return [pid for pid in self.server.pids() if processes.name(pid) == "pptpd-worker"]
+        return self.server.identities(but="guest")
 
     def heard(self):
         """From now on something has gone there and back in every call."""
@@ -293,7 +289,7 @@ class Crowd:
             setting.write("3")
         with open("/proc/meminfo") as lines:
             kernel = next(int(line.split()[1]) for line in lines if line.startswith("SUnreclaim"))
-        ours = [self.server.process.pid, *self.workers()]
+        ours = [self.server.process.pid, *self.server.workers()]
         return sum(processes.memory(pid).get("Anonymous", 0) for pid in ours), kernel
 
     def level(self):
@@ -362,13 +358,6 @@ def kill_parent(crowd, call):
     crowd.orphans += 1
 
 
-def stop_and_kill(*pids):
-    """At one instant."""
-    for number in signal.SIGSTOP, signal.SIGKILL:
-        for pid in pids:
-            os.kill(pid, number)
-
-
 def happenings(crowd):
     """What may happen to the service: {name: a function that returns when it is over}."""
     server, wait = crowd.server, crowd.server.wait_log
@@ -385,11 +374,11 @@ def happenings(crowd):
 
     def worker():
         mark = crowd.lab.syslog.mark()
-        stop_and_kill(*crowd.workers())
+        processes.stop_and_kill(*server.workers())
         wait(r"worker \d+ goes on with", 60, mark)
 
     return {"restart": successor(lambda: systemd.systemctl("restart", "pptpd.service")),
             "reload": successor(lambda: systemd.systemctl("reload", "pptpd.service")),
-            "launcher": successor(lambda: stop_and_kill(server.process.pid)),
+            "launcher": successor(lambda: processes.stop_and_kill(server.process.pid)),
             "worker": worker,
-            "both": successor(lambda: stop_and_kill(server.process.pid, *crowd.workers()))}
+            "both": successor(lambda: processes.stop_and_kill(server.process.pid, *server.workers()))}
