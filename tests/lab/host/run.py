@@ -21,15 +21,15 @@ EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest wa
 
 TRIED_AGAIN = 3         # more failures than that are no accident
 
-CHECK_GUESTS = 2        # of a release at once, in a check: scenarios wait as long as they work
-SHARE = 20              # scenarios that one of several guests takes at a time, fewer near the end
+CHECK_GUESTS = 4        # of a release at once, in a check: scenarios wait as long as they work
+SHARE = 20              # scenarios that one of several guests takes at a time,
+PART = 3                # near the end a third of what is left
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
 
 BACKENDS = {"uml": Guest, "qemu": qemu.QemuGuest}
 
 printing = threading.Lock()
-sharing = threading.Lock()
 
 
 @dataclasses.dataclass
@@ -93,10 +93,48 @@ class Progress:
             print(" ".join(word for word in words if word), flush=True)
 
 
-def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1):
-    """Results of all the names, which so many guests share. Scenarios for systemd have a guest
-    of their own, beside the others or after them."""
-    stage = None if no_build else build(release)
+class Shares:
+    """What is left for the guests of a check, which take some of it at a time: with systemd or
+    without, of their own release while it has any, so that all end together."""
+
+    def __init__(self):
+        self.left, self.stages, self.given_up = {}, {}, False
+        self.changing = threading.Lock()
+
+    def give_up(self):
+        """Nobody need begin with what is left."""
+        self.given_up = True
+
+    def add(self, release, stage, names, with_systemd):
+        """Those that may take longest come first: no guest is alone with one at the end."""
+        with self.changing:
+            self.stages[release] = stage
+            self.left[release, with_systemd] = sorted(
+                names, key=lambda name: -load_scenarios()[name].timeout)
+
+    def take(self, release, with_systemd):
+        """(release, stage, names, with_systemd) for a guest that would best be of this kind."""
+        with self.changing:
+            kinds = [kind for kind, names in self.left.items() if names and not self.given_up]
+            if not kinds:
+                return None
+            kind = min(kinds, key=lambda kind: (kind[0] != release, kind[1] != with_systemd))
+            names = self.left[kind]
+            size = min(SHARE, -(-len(names) // PART))
+            share, names[:size] = names[:size], []
+            return kind[0], self.stages[kind[0]], share, kind[1]
+
+
+def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=None):
+    """Results of all the names: one after the other, or with shares, which go round, beside one
+    another. Scenarios for systemd have guests of their own."""
+    try:
+        make_ready([release], kind)
+        stage = None if no_build else build(release)
+    except LabError:
+        if shares:
+            shares.give_up()
+        raise
     if stage is None:
         say(f"Debian {release}: nothing built, so only what needs no build runs")
     registry = load_scenarios()
@@ -105,23 +143,18 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
     systemd = [name for name in names if registry[name].systemd and name not in packages + cuts]
     ordinary = [name for name in names if name not in packages + cuts + systemd]
 
-    def work(left, under_systemd):
+    def work(release, stage, left, under_systemd):
         """A guest that hangs is replaced for the rest of its share."""
         results, left = [], list(left)
         while left:
             results += one_boot(release, left, stage, progress, repeat, under_systemd, kind)
         return results
 
-    def work_on_shares(names):
-        """Until the list, which other guests take from as well, is empty; all end together."""
+    def work_on_shares(under_systemd):
         results = []
-        while True:
-            with sharing:
-                size = min(SHARE, -(-len(names) // (2 * guests)))
-                share, names[:size] = names[:size], []
-            if not share:
-                return results
-            results += work(share, False)
+        while share := shares.take(release, under_systemd):
+            results += work(*share)
+        return results
 
     def work_alone():
         """Each has a guest of its own, which it need not leave as it was."""
@@ -130,11 +163,14 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, guests=1
                 for name in names for _ in range(repeat)
                 for result in one_boot(release, [name], layer, progress, 1, True, kind)]
 
-    with locked(OUT / kind.label(release) / ".lock", what=f"another run on Debian {release}"):
-        if guests == 1:
-            return work(ordinary, False) + work(systemd, True) + work_alone()
-        jobs = [(work, systemd, True), (work_alone,)] + [(work_on_shares, ordinary)] * guests
-        return [r for results in at_once(jobs) for r in results]
+    if not shares:
+        return (work(release, stage, ordinary, False) + work(release, stage, systemd, True) +
+                work_alone())
+    shares.add(release, stage, systemd, True)
+    shares.add(release, stage, ordinary, False)
+    jobs = [(lambda: work_alone() + work_on_shares(True),), (work_on_shares, True)]
+    jobs += [(work_on_shares, False)] * (CHECK_GUESTS - len(jobs))
+    return [r for results in at_once(jobs) for r in results]
 
 
 def at_once(jobs):
@@ -251,13 +287,16 @@ def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False
             print(f"{name:32} {doc}")
         return 0
     kind = BACKENDS[backend]
-    make_ready(releases, kind)
     progress = Progress(repeat * sum(map(len, plan.values())), len(releases) > 1)
-    guests = CHECK_GUESTS if again else 1
-    results = [r for of_release in at_once([
-        (run_release, release, names, progress, repeat, no_build, kind, guests)
-        for release, names in plan.items() if names]) for r in of_release]
-    return conclude(once_more(results, no_build) if again else results)
+    shares = Shares() if again else None
+    with contextlib.ExitStack() as stack:
+        for release in releases:
+            stack.enter_context(locked(OUT / kind.label(release) / ".lock",
+                                       what=f"another run on Debian {release}"))
+        results = [r for of_release in at_once([
+            (run_release, release, names, progress, repeat, no_build, kind, shares)
+            for release, names in plan.items() if names]) for r in of_release]
+        return conclude(once_more(results, no_build) if again else results)
 
 
 def check(no_build=False):
