@@ -75,6 +75,9 @@ def logins(figures, ours):
     for words in figures.cases(case="set-ups"):
         yield judge(f"{ours} / bare pppd: {words['calls']} logins at once, set-ups per second",
                     over(figures, ours, "bare", **words), 0.9)
+        whole = {**words, "case": "set-ups-whole"}
+        yield judge(f"{ours} / bare pppd: {words['calls']} logins at once, the same with their "
+                    "scripts", over(figures, ours, "bare", **whole), 0.9)
 
 
 def sizes(figures, ours):
