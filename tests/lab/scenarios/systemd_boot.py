@@ -11,7 +11,7 @@ from lab.server import write
 from lab.service import SOCKET, UNIT
 
 
-@scenario(group="systemd", systemd=True)
+@scenario(group="systemd", systemd=True, long=True)
 def stale_state(lab):
     """Files of a server that a power cut ended: pid file, sockets, garbage. It starts, enabled."""
     server = lab.service(start=False)
