@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -88,8 +87,7 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 void
 accept_pause(struct worker *w)
 {
-	for (int i = 0; i < w->n_listen; i++)
-		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_OFF);
+	listeners_set(&w->listening, SD_EVENT_OFF);
 }
 
 static int
@@ -99,8 +97,8 @@ on_resume(sd_event_source *src, uint64_t usec, void *arg)
 
 	(void)src;
 	(void)usec;
-	for (int i = 0; i < w->n_listen && !w->stopping; i++)
-		sd_event_source_set_enabled(w->listen_io[i], SD_EVENT_ON);
+	if (!w->stopping)
+		listeners_set(&w->listening, SD_EVENT_ON);
 	return 0;
 }
 
@@ -202,12 +200,7 @@ on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 int
 accept_listen(struct worker *w, int fd)
 {
-	int r = sd_event_add_io(w->loop, &w->listen_io[w->n_listen], fd,
-	    EPOLLIN, on_accept, w);
-
-	if (r >= 0)
-		w->n_listen++;
-	return r;
+	return listeners_add(&w->listening, w->loop, fd, on_accept, w);
 }
 
 void
@@ -215,11 +208,5 @@ accept_end(struct worker *w)
 {
 	sd_event_source_disable_unref(w->listen_pause);
 	w->listen_pause = NULL;
-	for (int i = 0; i < w->n_listen; i++) {
-		int fd = sd_event_source_get_io_fd(w->listen_io[i]);
-
-		sd_event_source_disable_unref(w->listen_io[i]);
-		close(fd);
-	}
-	w->n_listen = 0;
+	listeners_close(&w->listening);
 }

@@ -359,22 +359,11 @@ on_status(sd_event_source *src, int fd, uint32_t revents, void *arg)
 int
 status_start(struct worker *w, int fd)
 {
-	int r = sd_event_add_io(w->loop, &w->status_io[w->n_status], fd,
-	    EPOLLIN, on_status, w);
-
-	if (r >= 0)
-		w->n_status++;
-	return r;
+	return listeners_add(&w->status, w->loop, fd, on_status, w);
 }
 
 void
 status_end(struct worker *w)
 {
-	for (int i = 0; i < w->n_status; i++) {
-		int fd = sd_event_source_get_io_fd(w->status_io[i]);
-
-		sd_event_source_disable_unref(w->status_io[i]);
-		close(fd);
-	}
-	w->n_status = 0;
+	listeners_close(&w->status);
 }

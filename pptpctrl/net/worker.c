@@ -152,7 +152,7 @@ by_number(const void *a, const void *b)
 static void
 keep_only(const struct worker_setup *setup)
 {
-	size_t max = WORKER_LISTEN_MAX + WORKER_STATUS_MAX + 8u +
+	size_t max = LISTENERS_MAX + WORKER_STATUS_MAX + 8u +
 	    setup->n_keys + UINT16_MAX + 2u;
 	int *keep = calloc(max, sizeof(*keep)), from = 3;
 	size_t n = 0;

@@ -16,11 +16,11 @@
 #include "log.h"
 #include "net/admit.h"
 #include "net/conn.h"
+#include "net/listeners.h"
 #include "net/relay.h"
 #include "net/session.h"
 #include "state.h"
 
-#define WORKER_LISTEN_MAX 32
 #define WORKER_STATUS_MAX 4
 
 /* Everything it was given; descriptors are its own. */
@@ -32,7 +32,7 @@ struct worker_setup {
 	int offload_fd;		/* the fast path's map, -1: none */
 	int status_fd[WORKER_STATUS_MAX];
 	int n_status;
-	int listen_fd[WORKER_LISTEN_MAX];
+	int listen_fd[LISTENERS_MAX];
 	int n_listen;
 	/* To go on where another worker stopped. */
 	struct state table;	/* empty, to be written */
@@ -57,14 +57,12 @@ struct worker {
 	struct ctrl_conf ctrl_conf;
 	TAILQ_HEAD(conn_list, conn) conns;
 	unsigned n_conns;
-	sd_event_source *listen_io[WORKER_LISTEN_MAX];
+	struct listeners listening;
 	sd_event_source *listen_pause;
-	int n_listen;
 	bool stopping;
 	bool outlives;
 	bool frozen;		/* only relays, until another one comes */
-	sd_event_source *status_io[WORKER_STATUS_MAX];
-	int n_status;
+	struct listeners status;
 	struct state table;
 	uint32_t *free_key;
 	uint32_t n_free_keys;
