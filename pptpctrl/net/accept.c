@@ -14,7 +14,6 @@
 
 #define ACCEPT_BURST	64
 #define ACCEPT_PAUSE_US	100000u
-#define REFUSAL_MS	10000u	/* between two lines about the same */
 
 void
 accept_log_refusal(struct worker *w, struct in_addr peer, enum admit_count why)

@@ -19,7 +19,6 @@
 #define PID_MAX		4194304u	/* the kernel's PID_MAX_LIMIT */
 #define WRITE_WAIT_MS	10000u	/* nor one that reads nothing so long */
 #define LINGER_MS	3000u
-#define REFUSAL_MS	10000u	/* between two lines about the same */
 
 static void perform(struct conn *c, struct ctrl_acts *acts);
 static void arm(struct conn *c);

@@ -22,6 +22,7 @@
 #include "state.h"
 
 #define WORKER_STATUS_MAX 4
+#define REFUSAL_MS	10000u	/* between two log lines about the same */
 
 /* Everything it was given; descriptors are its own. */
 struct worker_setup {
