@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -68,16 +67,36 @@ inherit_has_worker(const struct launch *l)
 	return fd >= 0;
 }
 
+/* A signal to the process that had this pid: one that started at another time
+ * is not meant.  Its pidfd, -1: it is gone. */
+static int
+send_signal(pid_t pid, uint64_t start, int sig)
+{
+	int fd = proc_open(pid, start);
+
+	if (fd >= 0)
+		proc_signal(fd, sig);
+	return fd;
+}
+
+static void
+terminate(pid_t pid, uint64_t start)
+{
+	int fd = send_signal(pid, start, SIGTERM);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Two workers must not serve the same calls. */
 void
 inherit_end_worker(struct launch *l)
 {
-	int fd = proc_open(l->old_worker, l->old_worker_start);
+	int fd = send_signal(l->old_worker, l->old_worker_start, SIGKILL);
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	if (fd < 0)
 		return;
-	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	if (poll(&pfd, 1, WORKER_WAIT_MS) != 1)
 		log_err("MGR: worker %d of the manager before does not end",
 		    l->old_worker);
@@ -355,19 +374,6 @@ take_orphan(struct lcall *c)
 		return orphan_begin(c);
 	close(fd);
 	return false;
-}
-
-/* SIGTERM to the process that had this pid: one that started at another time
- * is not meant. */
-static void
-terminate(pid_t pid, uint64_t start)
-{
-	int fd = proc_open(pid, start);
-
-	if (fd < 0)
-		return;
-	syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
-	close(fd);
 }
 
 /* Its per-call parent cannot be asked: it is ended by its pids. */

@@ -162,19 +162,13 @@ call_stop(struct lcall *c)
 }
 
 static int
-signal_pppd(struct lcall *c, int sig)
-{
-	return (int)syscall(SYS_pidfd_send_signal, c->pppd_fd, sig, NULL, 0);
-}
-
-static int
 on_pppd_kill(sd_event_source *src, uint64_t usec, void *arg)
 {
 	struct lcall *c = arg;
 
 	(void)src;
 	(void)usec;
-	signal_pppd(c, SIGKILL);
+	proc_signal(c->pppd_fd, SIGKILL);
 	return 0;
 }
 
@@ -210,8 +204,8 @@ parent_lost(struct lcall *c)
 	}
 	r = sd_event_add_io(c->la->loop, &c->pppd_io, c->pppd_fd, EPOLLIN,
 	    on_orphan_exit, c);
-	if (r < 0 || signal_pppd(c, SIGTERM) < 0) {
-		signal_pppd(c, SIGKILL);
+	if (r < 0 || proc_signal(c->pppd_fd, SIGTERM) < 0) {
+		proc_signal(c->pppd_fd, SIGKILL);
 		if (r < 0)
 			send_exited(c, REP_EXIT_LOST, 0, 0);
 		return;

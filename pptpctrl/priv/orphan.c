@@ -3,20 +3,14 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "priv/proc.h"
 #include "priv/shim.h"
 
 #define KILL_MS		5000	/* after SIGTERM */
 #define EXIT_STATUS(n)	((n) << 8)	/* as waitpid gives it */
-
-static int
-signal_pppd(struct lcall *c, int sig)
-{
-	return (int)syscall(SYS_pidfd_send_signal, c->pppd_fd, sig, NULL, 0);
-}
 
 /* Everything the plugin has said so far; false at its end. */
 static bool
@@ -87,16 +81,18 @@ orphan_begin(struct lcall *c)
 static int
 on_kill(sd_event_source *src, uint64_t usec, void *arg)
 {
+	struct lcall *c = arg;
+
 	(void)src;
 	(void)usec;
-	signal_pppd(arg, SIGKILL);
+	proc_signal(c->pppd_fd, SIGKILL);
 	return 0;
 }
 
 void
 orphan_end(struct lcall *c)
 {
-	if (c->pppd_fd < 0 || signal_pppd(c, SIGTERM) < 0)
+	if (c->pppd_fd < 0 || proc_signal(c->pppd_fd, SIGTERM) < 0)
 		return;
 	arm(c->la, &c->timer, KILL_MS, on_kill, c);
 }

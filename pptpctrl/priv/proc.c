@@ -49,3 +49,9 @@ proc_open(pid_t pid, uint64_t start)
 	}
 	return fd;
 }
+
+int
+proc_signal(int pidfd, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}

@@ -15,4 +15,7 @@ uint64_t proc_start(pid_t pid);
 /* A pidfd of the process pid that started then, or -1: it is gone. */
 int proc_open(pid_t pid, uint64_t start);
 
+/* Send signal sig to the process of a pidfd.  0, or -1 with errno. */
+int proc_signal(int pidfd, int sig);
+
 #endif
