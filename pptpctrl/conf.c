@@ -344,10 +344,18 @@ conf_init(struct conf *conf)
 }
 
 void
+conf_free_text(struct conf *conf)
+{
+	free(conf->text);
+	conf->text = NULL;
+	conf->text_len = 0;
+}
+
+void
 conf_free(struct conf *conf)
 {
 	free(conf->file);
-	free(conf->text);
+	conf_free_text(conf);
 	for (const struct conf_kw *kw = conf_keywords; kw->name != NULL; kw++)
 		if (kw->type == KW_TEXT || kw->type == KW_PATH ||
 		    kw->type == KW_PIDFILE)

@@ -84,7 +84,8 @@ struct conf_limits {
 struct conf {
 	char *file;		/* the file read, never NULL after conf_load */
 	bool file_missing;	/* the default file does not exist: defaults */
-	char *text;		/* what was read from it; NULL: nothing was */
+	char *text;		/* what was read from it; NULL: nothing was,
+				 * or conf_free_text */
 	size_t text_len;
 	bool last_good;		/* of an earlier start, because the present
 				 * one has errors: takes no new calls */
@@ -156,6 +157,9 @@ void conf_init(struct conf *conf);
 
 /* Free what conf owns and leave it as after conf_init, without defaults. */
 void conf_free(struct conf *conf);
+
+/* Of these its text alone, once that was kept elsewhere. */
+void conf_free_text(struct conf *conf);
 
 /*
  * Read PoPToP's command line (pptpd(8)): -c -o -p -l -e -s -t -C -d -f -i -D

@@ -276,6 +276,7 @@ serve(struct conf *conf)
 		launch_trouble(&launch, first_error);
 	else
 		lastgood_keep(conf, start.argc, start.argv);
+	conf_free_text(conf);
 	status = launch_run(&launch, run_worker, ready, conf);
 	unlink(conf->pidfile);
 	return (int)status;
