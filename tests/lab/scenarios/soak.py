@@ -14,7 +14,7 @@ import time
 
 from lab import (LabError, ProgramLog, gre, inside, popen, pptp, processes, run, scenario,
                  tcp_segment)
-from lab.crowd import Crowd
+from lab.crowd import Strangers
 from lab.namespaces import SERVER
 from lab.traffic import SYN
 
@@ -154,7 +154,7 @@ def login_times(lab, ns, logins):
 def crowd(lab, count, logins):
     """Logins take their time beside very many connections that are opened again and again."""
     server, legitimate = lab.server(datapath="auto"), lab.net.client()
-    attackers = Crowd(lab, count)
+    attackers = Strangers(lab, count)
     with attackers:         # once to fill the allocator
         lab.client(legitimate, up=True).stop()
     before = Level(lab, server)

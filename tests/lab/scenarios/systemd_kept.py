@@ -34,12 +34,12 @@ def nothing_lost(lab):
         crowd.survive(name, happen)
         level = level or crowd.level()
         crowd.login()
-        crowd.expect_kept()
+        crowd.expect_same()
     lab.expect(crowd.server.find_log(rf"kept {crowd.N} calls; to end them: systemctl stop pptpd"),
                "restart does not say that calls are kept")
-    crowd.survive("a call's parent", lambda: kill_parent(crowd, min(crowd.calls)))
+    crowd.survive("a call's parent", lambda: kill_parent(crowd, min(crowd.before)))
     crowd.survive("both again", happenings(crowd)["both"])
-    crowd.expect_kept()
+    crowd.expect_same()
     crowd.expect_held(*level)
     again = lab.client(crowd.guest_ns, user="guest", up=True)
     lab.ping(again.ns, crowd.server.local_ip, count=1)
@@ -53,7 +53,7 @@ def many_kills(lab, n_kills):
     crowd, seed = crowd_of_service(lab), random.randrange(1 << 32)
     lab.say(f"seed {seed}")
     chance, deaths = random.Random(seed), collections.deque([-MINUTE] * DEATHS, maxlen=DEATHS)
-    victims, may_happen = chance.sample(sorted(crowd.calls), crowd.N), happenings(crowd)
+    victims, may_happen = chance.sample(sorted(crowd.before), crowd.N), happenings(crowd)
     may_happen["parent"] = lambda: kill_parent(crowd, victims.pop())
     for n in range(n_kills):
         tired = time.monotonic() - deaths[0] < MINUTE
@@ -68,7 +68,7 @@ def many_kills(lab, n_kills):
         if n == WARM_UP:
             level = crowd.level()
     crowd.login()
-    crowd.expect_kept()
+    crowd.expect_same()
     crowd.expect_held(*level)
     crowd.note_gaps()
     crowd.stop()

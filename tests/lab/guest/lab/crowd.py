@@ -17,7 +17,7 @@ RATE = 50               # connections a second, once all are there
 SAYS = b"", pptp.sccrq()[:100], pptp.sccrq()
 
 
-class Crowd:
+class Strangers:
     """So many connections from many addresses: a third is silent, a third says half a message, a
     third greets and waits. All of them are there inside the block, and RATE more a second come,
     for each of which the oldest goes."""

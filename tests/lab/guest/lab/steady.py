@@ -196,7 +196,29 @@ class Beats:
         return sent, sent - sum(len(beat.back) for beat in self.beats)
 
 
-class Crowd:
+class Calls:
+    """Calls of users that are up and must stay as they are: for the server, and for the clients in
+    these namespaces, who are told nothing. but: a user who comes and goes."""
+
+    def __init__(self, lab, server, namespaces, but=None):
+        self.lab, self.server, self.namespaces, self.but = lab, server, namespaces, but
+        self.wire = Wire(lab, gre=False)
+        self.before = self.look()
+
+    def look(self):
+        """Each call's user, address, interface, process."""
+        return self.server.identities(self.but)
+
+    def expect_same(self):
+        now = self.look()
+        gone = [what for call, what in self.before.items() if now.get(call) != what]
+        self.lab.expect(now == self.before, f"calls that were lost or changed: {gone}; now {now}")
+        for ns in self.namespaces:
+            said = self.wire.control(self.lab.net.addresses[ns])
+            self.lab.expect(said == [], f"{ns} was told something: {said}")
+
+
+class Crowd(Calls):
     """Thirty calls of pptpd.service with traffic: some of the stock client with a transfer each,
     three of them with beats as well, and the load generator's with echoes."""
 
@@ -207,7 +229,6 @@ class Crowd:
 
     def __init__(self, lab, server):
         """The server has these users, and runs."""
-        self.lab, self.server = lab, server
         self.clients = [lab.client(user=f"stock{n}") for n in range(self.STOCK)]
         self.crowd_ns, self.guest_ns = lab.net.client(), lab.net.client()
         self.load = lab.load(self.crowd_ns, "echo", "-n", self.LOAD, "-N", "-u", "load", "-R", 5,
@@ -216,19 +237,15 @@ class Crowd:
             client.wait_up(180)
         self.load.wait("begun")
         server.wait_log(r"call \d+ up: ", 180, count=self.N)
-        self.wire = Wire(lab, gre=False)
+        super().__init__(lab, server, [client.ns for client in self.clients] + [self.crowd_ns],
+                         but="guest")
+        lab.expect(len(self.before) == self.N, f"{len(self.before)} calls are up")
         self.streams = [Stream(client.ns, "srv", server.local_ip, chunk=512, pause=0.05)
                         for client in self.clients]
         self.beats = Beats([client.ns for client in self.clients[:self.BEATS]], "srv",
                            server.local_ip)
-        self.calls = self.listed()
-        lab.expect(len(self.calls) == self.N, f"{len(self.calls)} calls are up")
         self.gaps, self.events, self.orphans = [], [], 0
         self.heard()
-
-    def listed(self):
-        """What must not change: each call's user, address, interface, processes; not the guest's."""
-        return self.server.identities(but="guest")
 
     def heard(self):
         """From now on something has gone there and back in every call."""
@@ -251,15 +268,6 @@ class Crowd:
         self.lab.say(f"{name}: gaps {gaps} ms, all over after {time.monotonic() - began:.2f} s")
         self.gaps += gaps
         self.events.append(f"{name} {max(gaps)}")
-
-    def expect_kept(self):
-        """The same calls for the server; the clients were told nothing."""
-        now = self.listed()
-        gone = [what for call, what in self.calls.items() if now.get(call) != what]
-        self.lab.expect(now == self.calls, f"calls that were lost or changed: {gone}; now {now}")
-        for ns in [client.ns for client in self.clients] + [self.crowd_ns]:
-            said = self.wire.control(self.lab.net.addresses[ns])
-            self.lab.expect(said == [], f"{ns} was told something: {said}")
 
     def login(self):
         """Somebody else comes, and goes; the server may still be at that when this returns."""
@@ -350,11 +358,11 @@ class Crowd:
 
 def kill_parent(crowd, call):
     """Of one call: the manager takes its place, and pppd is the call's process from then on."""
-    mark, (*what, pid) = crowd.lab.syslog.mark(), crowd.calls[call]
+    mark, (*what, pid) = crowd.lab.syslog.mark(), crowd.before[call]
     pppd = next(child for child in crowd.server.pids() if processes.parent(child) == pid)
     os.kill(pid, signal.SIGKILL)
     crowd.server.wait_log(rf"call {call}: its parent process {pid} is gone", 60, mark)
-    crowd.calls[call] = (*what, pppd)
+    crowd.before[call] = (*what, pppd)
     crowd.orphans += 1
 
 
