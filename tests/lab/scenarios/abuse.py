@@ -97,10 +97,11 @@ def bob(lab, world, **how):
 
 
 def pppd_of(world, before):
-    """The pppd that was not there before."""
-    found = set(world.server.pppds()) - set(before)
-    world.lab.expect(len(found) == 1, f"new pppds: {found}")
-    return found.pop()
+    """The pppd that was not there before: what it forks for a script has its name for a moment."""
+    def new():
+        found = set(world.server.pppds()) - set(before)
+        return found if len(found) == 1 else None
+    return poll(new, "one new pppd").pop()
 
 
 def hung_pppd(lab, world):
