@@ -123,6 +123,12 @@ ipc_recv(int fd, void *buf, size_t size, int *ret_fd)
 	if (n < 0)
 		return -1;
 	got = take_fd(&mh);
+	/* None of what was sent arrived: this process may open nothing more.
+	 * That is no fault of the sender's. */
+	if (got < 0 && (mh.msg_flags & MSG_CTRUNC)) {
+		mh.msg_flags &= ~MSG_CTRUNC;
+		got = IPC_FD_LOST;
+	}
 	if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		if (got >= 0)
 			close(got);
@@ -130,12 +136,21 @@ ipc_recv(int fd, void *buf, size_t size, int *ret_fd)
 		return -1;
 	}
 	/* An empty message is taken for the end, but may come with one. */
-	if (n == 0 && got >= 0) {
+	if (n == 0 && got >= 0)
 		close(got);
+	if (n == 0)
 		got = -1;
-	}
 	*ret_fd = got;
 	return n;
+}
+
+/* Will what was not sent go later?  ETOOMANYREFS: the other end has so many
+ * descriptors still to receive. */
+static bool
+is_busy(void)
+{
+	return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ||
+	    errno == ENOMEM || errno == ETOOMANYREFS;
 }
 
 static void
@@ -145,7 +160,7 @@ flush_queue(struct ipc *ipc)
 
 	while ((q = STAILQ_FIRST(&ipc->queue))) {
 		if (ipc_send_now(ipc->fd, q->buf, q->len, q->fd) < 0 &&
-		    (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
+		    is_busy())
 			return;
 		/* Sent, or the other end is gone: reading will say so. */
 		STAILQ_REMOVE_HEAD(&ipc->queue, next);
@@ -264,7 +279,7 @@ ipc_send(struct ipc *ipc, const void *buf, size_t len, int fd)
 	if (STAILQ_EMPTY(&ipc->queue)) {
 		if (ipc_send_now(ipc->fd, buf, len, fd) >= 0)
 			return 0;
-		if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+		if (!is_busy())
 			return 0;	/* dead: on_io sees it */
 	}
 	return enqueue(ipc, buf, len, fd);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -409,6 +410,33 @@ last_words_survive_an_unread_command(void **state)
 	close(pair[1]);
 }
 
+/* Who has no room for a descriptor still gets the message, and is told. */
+static void
+a_descriptor_without_room_is_reported(void **state)
+{
+	struct rlimit old, full;
+	char buf[16];
+	int pair[2], fd = -1, lowest;
+
+	(void)state;
+	assert_int_equal(ipc_pair(pair), 0);
+	assert_int_equal(ipc_send_now(pair[0], "keep", 4, pair[0]), 4);
+	lowest = dup(0);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	full = old;
+	full.rlim_cur = (rlim_t)lowest;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+	assert_int_equal(ipc_recv(pair[1], buf, sizeof(buf), &fd), 4);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_memory_equal(buf, "keep", 4);
+	assert_int_equal(fd, IPC_FD_LOST);
+	close(pair[0]);
+	assert_int_equal(ipc_recv(pair[1], buf, sizeof(buf), &fd), 0);
+	assert_int_equal(fd, -1);
+	close(pair[1]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, end)
 
 int
@@ -429,6 +457,7 @@ main(void)
 		TEST(the_handler_may_free_it),
 		TEST(the_handler_may_free_it_at_the_end),
 		cmocka_unit_test(last_words_survive_an_unread_command),
+		cmocka_unit_test(a_descriptor_without_room_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
