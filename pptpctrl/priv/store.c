@@ -218,12 +218,12 @@ store_empty(void)
 
 /* --- through execve ----------------------------------------------------- */
 
-/* "5=+s1a2b:6=+k0": descriptors stay where they are, so that nothing has
- * happened when execve fails. */
+/* "5=+s1a2b:6=+k0": descriptors stay where they are, as many as they are, so
+ * that nothing has happened when execve fails. */
 struct list {
 	char *text;
 	size_t len, size;
-	int *copy;
+	int *fd;		/* without close-on-exec now */
 	size_t n;
 };
 
@@ -239,11 +239,11 @@ grow(struct list *l)
 		l->size += 4096;
 	}
 	if (l->n % 64 == 0) {
-		int *more = realloc(l->copy, (l->n + 64) * sizeof(*more));
+		int *more = realloc(l->fd, (l->n + 64) * sizeof(*more));
 
 		if (!more)
 			return false;
-		l->copy = more;
+		l->fd = more;
 	}
 	return true;
 }
@@ -251,16 +251,11 @@ grow(struct list *l)
 static bool
 add(struct list *l, int fd, const char *name)
 {
-	int copy;
-
-	if (strlen(name) > 40 || !grow(l))
+	if (strlen(name) > 40 || !grow(l) || fcntl(fd, F_SETFD, 0) < 0)
 		return false;
-	copy = dup(fd);		/* without close-on-exec */
-	if (copy < 0)
-		return false;
-	l->copy[l->n++] = copy;
+	l->fd[l->n++] = fd;
 	l->len += (size_t)sprintf(l->text + l->len, "%s%d=%s",
-	    l->len > 0 ? ":" : "", copy, name);
+	    l->len > 0 ? ":" : "", fd, name);
 	return true;
 }
 
@@ -294,8 +289,8 @@ store_exec(const char *path, char **argv)
 	saved = errno;
 	unsetenv(FDS_ENV);
 	for (size_t i = 0; i < l.n; i++)
-		close(l.copy[i]);
-	free(l.copy);
+		(void)fcntl(l.fd[i], F_SETFD, FD_CLOEXEC);
+	free(l.fd);
 	free(l.text);
 	errno = saved;
 }
