@@ -76,10 +76,18 @@ struct conf_limits {
 	    calls_per_minute, message_rate, message_burst, echo_rate,
 	    setup_timeout, idle_timeout, echo_interval, echo_timeout,
 	    ban_after, ban_time;
+	unsigned most_open;	/* control connections, where the machine
+				 * allows less than CONF_OPEN; 0: it does not */
 	enum conf_sessions sessions;
 	struct conf_nets allow, deny;
 	enum conf_source src_sessions, src_allow, src_deny;
 };
+
+/* Control connections that may be open at once, beside so many calls: those
+ * that are not so far yet, and those that get a last message. */
+#define CONF_LEAVING_MAX 256u
+#define CONF_OPEN(limits, calls) ((calls) + (limits)->max_half_open.n +	\
+	(limits)->max_unauthenticated.n + CONF_LEAVING_MAX)
 
 struct conf {
 	char *file;		/* the file read, never NULL after conf_load */

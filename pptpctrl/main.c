@@ -22,6 +22,7 @@
 #include "net/worker.h"
 #include "priv/lastgood.h"
 #include "priv/launch.h"
+#include "priv/nofile.h"
 #include "priv/offload.h"
 #include "priv/store.h"
 #include "priv/title.h"
@@ -259,6 +260,7 @@ serve(struct conf *conf)
 		    "any right");
 		return LAUNCH_FAILED;
 	}
+	nofile_prepare(conf);
 	if (sandbox_prepare(why) < 0 ||
 	    launch_prepare(&launch, conf, why) < 0) {
 		log_err("MGR: %s", why);

@@ -15,6 +15,7 @@
 #include "conf.h"
 #include "log.h"
 #include "plugin/event.h"
+#include "priv/nofile.h"
 #include "priv/pppd.h"
 #include "priv/probe.h"
 
@@ -191,6 +192,22 @@ check_machine(struct verdict *v, const struct conf *conf)
 	if (other >= 0)
 		close(other);
 	tunnel_close(&t);
+}
+
+/* The limit of the shell that asks says nothing about the service. */
+static void
+check_limit(struct verdict *v, const struct conf *conf)
+{
+	unsigned long needed = nofile_needed(conf), most = nofile_most();
+
+	if (needed > most)
+		say(v, CONF_WARNING, "connections %u may need %lu open files "
+		    "and the kernel allows %lu: set fs.nr_open in "
+		    "/etc/sysctl.d, or there will be less calls",
+		    conf->connections, needed, most);
+	else
+		say(v, CONF_NOTICE, "connections %u may need %lu open files "
+		    "(LimitNOFILE=, ulimit -n)", conf->connections, needed);
 }
 
 static void
@@ -423,6 +440,7 @@ check_run(int argc, char **argv)
 		return 2;
 	if (conf_load(&conf, report, &v)) {
 		print_conf(&conf);
+		check_limit(&v, &conf);
 		check_machine(&v, &conf);
 		if (geteuid() == 0)
 			check_secrets(&v, &conf);

@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "priv/listen.h"
+#include "priv/nofile.h"
 
 #define DEFAULTS	"/etc/default/pptpd"
 #define OPTS_NAME	"DAEMON_OPTS="
@@ -19,13 +20,11 @@
 
 /*
  * What the service may have for one call, and at rest.  A call is a per-call
- * parent and a pppd, for moments the scripts of ip-up; the manager has some
- * descriptors for it, half of them in systemd's store.
+ * parent and a pppd, for moments the scripts of ip-up; of the descriptors that
+ * the manager has for it most are in systemd's store too.
  */
 #define TASKS_BASE	64u
 #define TASKS_CALL	12u
-#define FILES_BASE	1024u
-#define FILES_CALL	8u
 #define STORE_BASE	576u	/* connections without a call are kept too */
 #define STORE_CALL	4u
 #define MEMORY_BASE	256u	/* MiB */
@@ -135,11 +134,14 @@ write_admin(const struct conf *conf, const char *dir)
 }
 
 static void
-write_limits(FILE *f, unsigned n)
+write_limits(FILE *f, const struct conf *conf)
 {
-	fprintf(f, "# For %u calls.\n[Service]\nTasksMax=%u\nLimitNOFILE=%u\n"
+	unsigned n = conf->connections;
+
+	fprintf(f, "# For %u calls.\n[Service]\nTasksMax=%u\n"
+	    "LimitNOFILE=%lu\n"
 	    "FileDescriptorStoreMax=%u\nMemoryHigh=%uM\nMemoryMax=%uM\n", n,
-	    TASKS_BASE + TASKS_CALL * n, FILES_BASE + FILES_CALL * n,
+	    TASKS_BASE + TASKS_CALL * n, nofile_needed(conf),
 	    STORE_BASE + STORE_CALL * n, MEMORY_BASE + MEMORY_CALL * n,
 	    2 * (MEMORY_BASE + MEMORY_CALL * n));
 }
@@ -158,7 +160,7 @@ write_service(const struct conf *conf, bool failed, const char *dir)
 	/* The error may be what connections says, while calls of before it go
 	 * on: the unit's own numbers are high enough. */
 	if (!failed || conf->src_connections != CONF_FROM_DEFAULT)
-		write_limits(f, conf->connections);
+		write_limits(f, conf);
 	fclose(f);
 }
 

@@ -129,8 +129,9 @@ admit_new(const struct conf_limits *limits, unsigned calls, uint64_t seed)
 		return NULL;
 	a->limits = limits;
 	a->seed = seed;
-	a->max_open = calls + limits->max_half_open.n +
-	    limits->max_unauthenticated.n + ADMIT_LEAVING_MAX;
+	a->max_open = CONF_OPEN(limits, calls);
+	if (limits->most_open > 0 && limits->most_open < a->max_open)
+		a->max_open = limits->most_open;
 	/* Calls can outlive their connection. */
 	a->max_sources = a->max_open + calls + ADMIT_SOURCES;
 	while (chains < a->max_sources)

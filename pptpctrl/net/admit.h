@@ -21,7 +21,6 @@
 #include "net/bans.h"
 
 #define ADMIT_WAIT_MAX_MS 5000u	/* a slowed connection waits at most so long */
-#define ADMIT_LEAVING_MAX 256u	/* connections that get a last message */
 #define ADMIT_SOURCES	4096u	/* sources remembered without a connection */
 
 enum admit_stage {

@@ -265,7 +265,7 @@ conn_give_way(struct admit_client *client, enum admit_count why)
 	accept_log_refusal(w, c->peer, why);
 	/* A word of farewell, but not to a crowd. */
 	if (c->ctrl.state == CTRL_WAIT_SCCRQ ||
-	    admit_in_stage(w->admit, ADMIT_LEAVING) > ADMIT_LEAVING_MAX) {
+	    admit_in_stage(w->admit, ADMIT_LEAVING) > CONF_LEAVING_MAX) {
 		conn_lost(c);
 		return;
 	}

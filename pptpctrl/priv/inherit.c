@@ -195,7 +195,7 @@ take_connections(struct launch *l)
 			drop(STORE_TCP, (uint32_t)key, fd);
 			continue;
 		}
-		l->keep.tcp[key] = fd;
+		keep_connection(&l->keep, (uint32_t)key, fd);
 	}
 }
 

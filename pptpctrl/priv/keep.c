@@ -34,12 +34,19 @@ keep_is_connection(int fd)
 	    option(fd, SO_ACCEPTCONN) == 0;
 }
 
+void
+keep_connection(struct keep *k, uint32_t key, int fd)
+{
+	k->tcp[key] = fd;
+	k->n_tcp++;
+}
+
 bool
 keep_tcp(struct keep *k, uint32_t key, int fd)
 {
 	if (fd >= 0 && key > 0 && key <= k->n_keys && k->tcp[key] == 0 &&
 	    keep_is_connection(fd)) {
-		k->tcp[key] = fd;
+		keep_connection(k, key, fd);
 		store_put(STORE_TCP, key, fd);
 		return true;
 	}
@@ -56,6 +63,7 @@ keep_drop_tcp(struct keep *k, uint32_t key)
 	store_remove(STORE_TCP, key);
 	close(k->tcp[key]);
 	k->tcp[key] = 0;
+	k->n_tcp--;
 }
 
 void

@@ -12,6 +12,7 @@
 struct keep {
 	uint32_t n_keys;
 	int *tcp;		/* by key, 1..n_keys; 0: none */
+	uint32_t n_tcp;		/* that there are */
 	int *pty;		/* by call id; 0: none */
 };
 
@@ -20,6 +21,9 @@ int keep_init(struct keep *k, uint32_t n_keys);
 
 /* Is fd a TCP socket that does not listen?  It may have lost its peer. */
 bool keep_is_connection(int fd);
+
+/* Hold fd under key, which is free. */
+void keep_connection(struct keep *k, uint32_t key, int fd);
 
 /* The worker's REQ_KEEP: takes fd.  False, and fd is closed, when no honest
  * worker would ask for that. */

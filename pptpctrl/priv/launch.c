@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -37,7 +36,6 @@
 #include "priv/vrf.h"
 #include "req.h"
 
-#define WORKER_END_MS	15000		/* from shutdown to SIGKILL */
 #define RESTART_SIGNAL	SIGUSR2	/* RestartKillSignal= of the unit */
 
 void
@@ -93,7 +91,6 @@ on_stop_signal(sd_event_source *src, const struct signalfd_siginfo *si,
     void *arg)
 {
 	struct launcher *la = arg;
-	struct rep rep = { .op = REP_SHUTDOWN };
 
 	(void)src;
 	if (la->stopping)
@@ -102,8 +99,7 @@ on_stop_signal(sd_event_source *src, const struct signalfd_siginfo *si,
 	    si->ssi_signo);
 	la->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=stopping");
-	reply(la, &rep);
-	arm(la, &la->worker_timer, WORKER_END_MS, on_worker_timer, la);
+	worker_stop(la);
 	return 0;
 }
 
@@ -252,7 +248,6 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
     void *arg)
 {
 	struct launcher *la = calloc(1, sizeof(*la));
-	struct rlimit rl;
 	int r;
 
 	if (!la)
@@ -262,10 +257,6 @@ launch_run(struct launch *l, launch_worker_fn worker, launch_ready_fn ready,
 	la->ready_arg = arg;
 	la->worker_fn = worker;
 	la->live_table = -1;
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
 	/* pppd of a lost per-call parent comes to us, not to init. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	signal(SIGPIPE, SIG_IGN);

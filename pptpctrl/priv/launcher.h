@@ -75,6 +75,10 @@ struct launcher {
 	bool worker_ready;	/* it said so */
 	bool condemned;
 	bool deaf;		/* does not read, and is killed for it */
+	bool unkept;		/* the socket of the call that is asked for
+				 * next did not fit into our table */
+	struct log_rate room_rate;	/* lines about that */
+	struct log_rate retry_rate;	/* about a worker that does not start */
 	bool serving;		/* one worker was ready */
 	launch_worker_fn worker_fn;
 	int live_table;		/* the ready worker's; -1 */
@@ -210,6 +214,9 @@ void worker_lost(struct launcher *la);
 
 /* Its process ended. */
 void worker_ended(struct launcher *la, int status);
+
+/* Ask the worker to end all calls, and then itself. */
+void worker_stop(struct launcher *la);
 
 /* Ask the worker to leave everything to the one after it, for why. */
 void worker_hand_over(struct launcher *la, enum handover why);

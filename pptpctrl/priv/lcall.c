@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "priv/logout.h"
+#include "priv/nofile.h"
 #include "priv/offload.h"
 #include "priv/pool.h"
 #include "priv/proc.h"
@@ -71,6 +72,7 @@ call_free(struct lcall *c)
 	offload_call_end(la->l->offload, c->id);
 	pool_put(la->pool, c->slot, c->user);
 	forget_call(c);
+	nofile_reserve(true);
 	la->call[c->id] = NULL;
 	la->n_calls--;
 	notify_changed(la);
@@ -192,6 +194,8 @@ parent_lost(struct lcall *c)
 	int r;
 
 	close_shim(c);
+	if (c->pppd_fd < 0)
+		c->pppd_fd = proc_open(c->pppd_pid, c->pppd_start);
 	if (c->stage == STAGE_RUNNING && orphan_begin(c))
 		return;
 	c->stage = STAGE_ENDING;

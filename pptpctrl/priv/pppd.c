@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "plugin/event.h"
+#include "priv/nofile.h"
 #include "req.h"
 
 #define PLUGIN		"pptpctrl.so"
@@ -114,7 +115,8 @@ clean_environment(void)
 {
 	static const char *const ours[] = { "LISTEN_FDS", "LISTEN_PID",
 	    "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID",
-	    "WATCHDOG_USEC", "FDSTORE", "MAINPID", "PPTPCTRL_FDS" };
+	    "WATCHDOG_USEC", "FDSTORE", "MAINPID", "PPTPCTRL_FDS",
+	    NOFILE_ENV };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		unsetenv(ours[i]);
@@ -161,6 +163,7 @@ pppd_exec(const struct pppd_args *a, int channel, int event)
 	clean_environment();
 	if (chdir("/") < 0 || place_descriptors(channel, event, -1) < 0)
 		return;
+	nofile_restore();
 	memcpy(argv, a->argv, sizeof(argv));
 	execv(argv[0], argv);
 }
@@ -189,8 +192,10 @@ run(const char *const *argv, int channel, int event, char *out, size_t size)
 		memcpy(copy, argv, sizeof(copy));
 		default_signals();
 		clean_environment();
-		if (place_descriptors(channel, event, pipefd[1]) == 0)
+		if (place_descriptors(channel, event, pipefd[1]) == 0) {
+			nofile_restore();
 			execv(copy[0], copy);
+		}
 		_exit(127);
 	}
 	close(pipefd[1]);

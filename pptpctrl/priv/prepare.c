@@ -230,6 +230,8 @@ launch_prepare(struct launch *l, const struct conf *conf,
 	l->gre_fd = -1;
 	l->table = (struct state)STATE_INIT;
 	inherit_tables(l);
+	if (conf->limits.most_open > 0 && keys > conf->limits.most_open)
+		keys = conf->limits.most_open;
 	if (store_last(STORE_TCP) > (long)keys)
 		keys = (uint32_t)store_last(STORE_TCP);
 	if (keep_init(&l->keep, keys) < 0) {

@@ -308,6 +308,10 @@ keep_descriptors(struct shim_args *args)
 	int *keep[3] = { &args->channel, &args->control, &args->tunnel };
 	int copy[3];
 
+	/* The manager may have had no more to open: its copies go first. */
+	for (int fd = 6; fd < 12; fd++)
+		if (fd != *keep[0] && fd != *keep[1] && fd != *keep[2])
+			close(fd);
 	for (int i = 0; i < 3; i++) {
 		copy[i] = -1;
 		if (*keep[i] >= 0) {

@@ -12,11 +12,15 @@
 
 #include "log.h"
 #include "priv/inherit.h"
+#include "priv/nofile.h"
 #include "priv/scope.h"
 #include "priv/shim.h"
 #include "priv/store.h"
 
 #define READY_MS	10000
+#define WORKER_END_MS	15000	/* from shutdown to SIGKILL */
+#define RETRY_MS	1000	/* when no worker can be started */
+#define RETRY_LOG_MS	10000
 
 /* The calls there are, and through their parents all about them. */
 static void
@@ -49,59 +53,57 @@ tell_kept(struct launcher *la)
 	reply(la, &rep);
 }
 
+static int
+not_forked(struct launcher *la, const int pair[2])
+{
+	int saved = errno;
+
+	for (int i = 0; i < 2; i++)
+		if (pair[i] >= 0)
+			close(pair[i]);
+	state_close(&la->l->table);
+	nofile_reserve(true);
+	errno = saved;
+	return -1;
+}
+
 int
 worker_fork(struct launcher *la)
 {
 	struct launch *l = la->l;
-	int pair[2];
+	int pair[2] = { -1, -1 };
+	pid_t pid = -1;
 
+	nofile_reserve(false);
 	if (state_create(&l->table, l->worker_kind, "pptpd-worker",
-	    l->keep.n_keys + 1) < 0 || ipc_pair(pair) < 0)
-		return -1;
-	la->worker_gone = la->worker_ready = la->deaf = false;
-	la->worker_pid = fork();
-	if (la->worker_pid < 0)
-		return -1;
-	if (la->worker_pid == 0) {
+	    l->keep.n_keys + 1) < 0 || ipc_pair(pair) < 0 ||
+	    (pid = fork()) < 0)
+		return not_forked(la, pair);
+	if (pid == 0) {
 		close(pair[0]);
 		_exit(la->worker_fn(l, pair[1]));
 	}
 	close(pair[1]);
+	la->worker_pid = pid;
+	la->worker_gone = la->worker_ready = la->deaf = la->unkept = false;
 	la->worker = ipc_new(la->loop, pair[0], on_worker, la);
-	if (!la->worker)
-		return -1;
+	if (!la->worker) {
+		/* Another one follows when it has ended. */
+		close(pair[0]);
+		kill(pid, SIGKILL);
+		return 0;
+	}
 	tell_kept(la);
 	save_server(la);
+	nofile_reserve(true);
 	return 0;
 }
 
-int
-worker_first(struct launcher *la)
+/* Neither one that runs nor one whose last words are to be heard. */
+static bool
+is_absent(const struct launcher *la)
 {
-	struct launch *l = la->l;
-	struct pollfd pfd = { .events = POLLIN };
-	int pair[2], r;
-
-	l->gate = -1;
-	if (!inherit_has_worker(l)) {
-		l->old_worker = 0;
-		return worker_fork(la);
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -1;
-	l->gate = pair[1];
-	r = worker_fork(la);
-	close(pair[1]);
-	l->gate = -1;
-	/* Until it lacks nothing but the calls, the one before relays on. */
-	pfd.fd = pair[0];
-	if (r == 0)
-		(void)poll(&pfd, 1, READY_MS);
-	inherit_end_worker(l);
-	save_server(la);
-	(void)send(pair[0], "", 1, MSG_NOSIGNAL);
-	close(pair[0]);
-	return r;
+	return la->worker_gone && !la->worker;
 }
 
 static uint64_t
@@ -145,6 +147,81 @@ give_up(struct launcher *la)
 	finish_if_done(la);
 }
 
+static void try_worker(struct launcher *la);
+
+static int
+on_retry(sd_event_source *src, uint64_t usec, void *arg)
+{
+	(void)src;
+	(void)usec;
+	try_worker(arg);
+	return 0;
+}
+
+/* The calls stand without a worker too: until there can be one again, no
+ * frame passes, and nothing else happens to them. */
+static void
+try_worker(struct launcher *la)
+{
+	uint32_t more;
+	int error;
+
+	if (worker_fork(la) == 0)
+		return;
+	error = errno;
+	if (log_rate_ok(&la->retry_rate, now_ms(la), RETRY_LOG_MS, &more))
+		log_err("MGR: cannot start another worker: %s; trying again, "
+		    "%u calls wait", strerror(error), la->n_calls);
+	arm(la, &la->worker_timer, RETRY_MS, on_retry, la);
+}
+
+static void
+forget_timer(struct launcher *la)
+{
+	sd_event_source_disable_unref(la->worker_timer);
+	la->worker_timer = NULL;
+}
+
+/* Calls that there are wait for it, as for any later one. */
+static int
+first_fork(struct launcher *la)
+{
+	if (!la->l->inherits)
+		return worker_fork(la);
+	try_worker(la);
+	return 0;
+}
+
+int
+worker_first(struct launcher *la)
+{
+	struct launch *l = la->l;
+	struct pollfd pfd = { .events = POLLIN };
+	int pair[2], r;
+
+	l->gate = -1;
+	la->worker_gone = true;
+	if (!inherit_has_worker(l)) {
+		l->old_worker = 0;
+		return first_fork(la);
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	l->gate = pair[1];
+	r = first_fork(la);
+	close(pair[1]);
+	l->gate = -1;
+	/* Until it lacks nothing but the calls, the one before relays on. */
+	pfd.fd = pair[0];
+	if (!la->worker_gone)
+		(void)poll(&pfd, 1, READY_MS);
+	inherit_end_worker(l);
+	save_server(la);
+	(void)send(pair[0], "", 1, MSG_NOSIGNAL);
+	close(pair[0]);
+	return r;
+}
+
 /* Another worker takes over what this one left. */
 static void
 next_worker(struct launcher *la)
@@ -158,15 +235,12 @@ next_worker(struct launcher *la)
 		l->old_table = la->live_table;
 		l->table.fd = la->live_table = -1;
 	}
+	la->worker_ready = false;
 	state_close(&l->table);
 	if (la->condemned)
 		forget_calls(la);
 	la->condemned = false;
-	if (worker_fork(la) < 0) {
-		log_err("MGR: cannot start another worker: %s",
-		    strerror(errno));
-		give_up(la);
-	}
+	try_worker(la);
 }
 
 static void
@@ -189,21 +263,11 @@ worker_died(struct launcher *la)
 	next_worker(la);
 }
 
-void
-worker_hand_over(struct launcher *la, enum handover why)
-{
-	struct rep rep = { .op = REP_HANDOVER };
-
-	la->handover = why;
-	reply(la, &rep);
-	arm(la, &la->worker_timer, HANDOVER_MS, on_worker_timer, la);
-}
-
 /* Its process has ended and all that it said was heard. */
 static void
 worker_over(struct launcher *la)
 {
-	if (!la->worker_gone || la->worker)
+	if (!is_absent(la))
 		return;
 	if (!la->stopping && la->serving && !la->failed) {
 		worker_died(la);
@@ -228,9 +292,39 @@ handed_over(struct launcher *la)
 	    "and configuration", la->l->program, strerror(errno));
 	la->handover = HANDOVER_NONE;
 	sd_notify(0, "READY=1");
-	kill(la->worker_pid, SIGKILL);
 	if (la->worker_gone)
 		worker_over(la);
+	else
+		kill(la->worker_pid, SIGKILL);
+}
+
+void
+worker_stop(struct launcher *la)
+{
+	struct rep rep = { .op = REP_SHUTDOWN };
+
+	if (is_absent(la)) {
+		forget_timer(la);
+		worker_over(la);
+		return;
+	}
+	reply(la, &rep);
+	arm(la, &la->worker_timer, WORKER_END_MS, on_worker_timer, la);
+}
+
+void
+worker_hand_over(struct launcher *la, enum handover why)
+{
+	struct rep rep = { .op = REP_HANDOVER };
+
+	la->handover = why;
+	if (is_absent(la)) {
+		forget_timer(la);
+		handed_over(la);
+		return;
+	}
+	reply(la, &rep);
+	arm(la, &la->worker_timer, HANDOVER_MS, on_worker_timer, la);
 }
 
 void
@@ -249,8 +343,7 @@ void
 worker_ended(struct launcher *la, int status)
 {
 	la->worker_gone = true;
-	sd_event_source_disable_unref(la->worker_timer);
-	la->worker_timer = NULL;
+	forget_timer(la);
 	la->l->crashed = !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL;
 	if (la->handover != HANDOVER_NONE)
 		la->l->crashed = false;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "priv/nofile.h"
 #include "priv/offload.h"
 #include "priv/pool.h"
 #include "priv/pppd.h"
@@ -20,6 +21,7 @@
 
 #define BOUNCE_MS	2000
 #define DRAIN_MAX	256
+#define ROOM_LOG_MS	10000
 
 /* --- the tunnel ------------------------------------------------------- */
 
@@ -144,6 +146,26 @@ refuse(struct launcher *la, uint16_t id, enum rep_open_status status,
 	reply(la, &rep);
 }
 
+/* The call that needs what there is no room for is not begun. */
+static bool
+has_room(struct launcher *la)
+{
+	bool kept = !la->unkept;
+	uint64_t now = 0;
+	uint32_t more;
+
+	la->unkept = false;
+	nofile_reserve(true);
+	if (kept && nofile_has_room(la->n_calls + 1, la->l->keep.n_tcp))
+		return true;
+	sd_event_now(la->loop, CLOCK_MONOTONIC, &now);
+	if (log_rate_ok(&la->room_rate, now / MS, ROOM_LOG_MS, &more))
+		log_err("MGR: %s: calls are refused, %u more since the last "
+		    "such line (raise LimitNOFILE, or ulimit -n)",
+		    strerror(EMFILE), more);
+	return false;
+}
+
 static void
 verb_open(struct launcher *la, const struct req *req)
 {
@@ -151,6 +173,10 @@ verb_open(struct launcher *la, const struct req *req)
 	struct lcall *c;
 	int other = -1;
 
+	if (!has_room(la)) {
+		refuse(la, (uint16_t)req->call, REP_OPEN_FAILED, EMFILE);
+		return;
+	}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
 		refuse(la, (uint16_t)req->call, REP_OPEN_FAILED, ENOMEM);
@@ -296,6 +322,7 @@ worker_ready(struct launcher *la)
 	struct launch *l = la->l;
 
 	la->worker_ready = true;
+	nofile_reserve(true);
 	drain_inherit(la);
 	if (l->old_table >= 0)
 		close(l->old_table);
@@ -377,7 +404,10 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 			worker_ready(la);
 		break;
 	case REQ_KEEP:
-		if (!keep_tcp(&la->l->keep, req.key, fd))
+		/* The call for which it is comes next. */
+		if (fd == IPC_FD_LOST)
+			la->unkept = true;
+		else if (!keep_tcp(&la->l->keep, req.key, fd))
 			condemn_worker(la, "no connection to keep");
 		break;
 	case REQ_DROP:

@@ -243,7 +243,7 @@ connections_are_bounded(void **state)
 	limits->max_half_open.n = limits->max_unauthenticated.n = 5;
 	limits->connection_rate.n = 0;
 	renew();
-	most = CALLS + 5 + 5 + ADMIT_LEAVING_MAX;
+	most = CALLS + 5 + 5 + CONF_LEAVING_MAX;
 	for (unsigned i = 0; i < most; i++) {
 		struct admit_client *victim;
 		enum admit_count why;

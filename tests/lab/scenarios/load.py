@@ -1,11 +1,15 @@
 """Many calls of the load generator, a client that shares no source with the server."""
 
+import itertools
 import os
+import resource
+import signal
 import time
 
 from lab import Skip, poll, processes, scenario
 
 FEW, CALLS, MANY = 15, 50, 1000
+FILES, SOFT, FIT = 200, 100, 10     # open files, hard and soft limit, and the calls that fit
 SCRIPTS = "ip-up", "ip-pre-up", "run-parts"     # of pppd: not there once a call stands
 MANY_NEED = 2 << 30     # bytes of memory
 
@@ -52,6 +56,59 @@ def early_ipcp(lab):
     server = serve(lab)
     load = lab.load(lab.net.client(), "echo", "-E", "-n", 5, "-t", 1)
     load.expect_whole(load.result(), 5)
+    end(lab, server)
+
+
+def expect_refused(lab, server, why):
+    """Newcomers are told, and nothing happens to the others."""
+    before, mark = server.identities(), lab.syslog.mark()
+    result = lab.load(lab.net.client(), "login", "-n", 2, "-r", 2).result()
+    lab.expect(result["up"] == 0, f"somebody was let in: {result}")
+    server.wait_log(why, 30, mark)
+    poll(lambda: server.identities() == before, "there are the calls of before", 30)
+
+
+def take_descriptors(pid):
+    """The process has no number left for another one. Returns the limit before."""
+    used = processes.descriptors(pid)
+    lowest = next(number for number in itertools.count() if number not in used)
+    old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, old[1]))
+    return old
+
+
+@scenario(group="load", datapaths=("relay", "tty"))
+def few_descriptors(lab):
+    """200 open files, and no right to more: a line at the start, and the calls for which they are
+    enough. With none left at all new calls are refused, and another worker goes on."""
+    server = serve(lab, wrapper=("prlimit", f"--nofile={SOFT}:{FILES}",
+                                 "setpriv", "--bounding-set", "-sys_resource"))
+    server.wait_log(rf"250 calls .* may need \d+ open files, and the limit is {FILES}: at most "
+                    rf"{FIT} calls, .* LimitNOFILE=", start=server.mark)
+    manager = server.process.pid
+    load = lab.load(lab.net.client(), "hold", "-n", FIT, "-r", 2, "-t", 86400, "-P", 120)
+    load.wait("up")
+    poll(lambda: [call["state"] for call in server.calls()] == FIT * ["up"], "they are up", 60)
+    before = server.identities()
+    each = (len(processes.descriptors(manager)) - server.idle[manager]) / FIT
+    lab.expect(each <= 5, f"the manager has {each} files open for each call, not 5")
+    limits = {resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in server.pppds()}
+    lab.expect(limits == {(SOFT, FILES)}, f"pppd's limit is not that of the start: {limits}")
+    expect_refused(lab, server, rf"refused \(busy\): all {FIT} connections")
+    lab.expect(not server.find_log("Too many open files", server.mark), "it had too few")
+    old = take_descriptors(manager)
+    expect_refused(lab, server, "Too many open files: calls are refused")
+    mark, worker = lab.syslog.mark(), server.worker()
+    os.kill(worker, signal.SIGKILL)
+    server.wait_log(rf"worker (?!{worker}\b)\d+ goes on with {FIT} calls", 60, mark)
+    server.idle[server.worker()] = server.idle.pop(worker)
+    lab.expect(server.identities() == before, f"not as before: {server.identities()}")
+    resource.prlimit(manager, resource.RLIMIT_NOFILE, old)
+    result = load.stop()
+    lab.expect(result["up"] == FIT and not result["failures"], f"calls were hurt: {result}")
+    end(lab, server)
+    one = lab.load(lab.net.client(), "login", "-n", 1)
+    one.expect_whole(one.result(), 1)
     end(lab, server)
 
 
