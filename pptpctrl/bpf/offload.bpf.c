@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The relay's fast path in the kernel.  One program on the interfaces by
- * which clients come makes L2TP in UDP of a call's next GRE frame, one on our
- * own device makes GRE of what the tunnel sends; the device also stands
- * between the tunnel's socket and the relay's, which take frames that are
- * not forwarded.  Whatever is not exactly what is expected stays untouched.
+ * which clients come sends the GRE of calls through our own device, where a
+ * call's frames meet in one queue.  Behind it another makes L2TP in UDP of a
+ * call's next frame, and sends all others back.  A third, on the way out of
+ * the device, makes GRE of what the tunnel sends; the device also stands
+ * between the tunnel's socket and the relay's, which take frames that are not
+ * forwarded.  Whatever is not exactly what is expected stays untouched.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -28,6 +30,9 @@
 #define GRE_KS		0x3001	/* key, sequence, version 1 */
 #define GRE_ACK		0x0080
 #define GRE_PPP		0x880b
+/* A frame that is not much ahead is queued again so often. */
+#define AHEAD_MAX	64
+#define AGAIN_MAX	16
 /* Late and duplicate: not further back, and not in a silence, in which the
  * peer may begin its numbers anew. */
 #define LATE_MAX	64
@@ -35,7 +40,6 @@
 
 #define IP_FRAGMENT	0x3fff
 #define TTL		64
-#define TTL_FORWARDED	255	/* inside our device: not from user space */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -175,51 +179,50 @@ is_data(const __u8 *p, __u16 protocol, int *ret_head, __u16 *ret_count)
 	return false;
 }
 
-/*
- * Take the frame's number, if it is the next.  A frame that another CPU
- * forwards must not overtake one that this CPU is still busy with, in a queue
- * or on its way to PPP: so another CPU goes on only after a while.
- */
-static __always_inline bool
-claim(struct offload_state *st, __u64 word, __u32 seq)
+/* Through the queue of the call's CPU (RPS).  The hash chooses it, and counts
+ * how often the frame was there. */
+static __always_inline int
+to_queue(struct __sk_buff *skb, const struct offload_dev *dev,
+    const struct offload_call *call, __u32 times)
 {
-	__u32 cpu = bpf_get_smp_processor_id() & 0xffff;
-
-	if (OFFLOAD_CPU(word) != cpu && OFFLOAD_CPU(word) != OFFLOAD_NO_CPU &&
-	    ((__u16)*(volatile __u32 *)&st->arrived != (__u16)seq ||
-	    bpf_ktime_get_ns() - st->last_in < OFFLOAD_SETTLE_US * 1000ull))
-		return false;
-	return __sync_val_compare_and_swap(&st->word, word,
-	    OFFLOAD_WORD(seq + 1, cpu, word & ~0xffffffffffffull)) == word;
+	bpf_set_hash(skb, call && call->peer ? call->hash + times : 1);
+	skb->queue_mapping = 0;		/* of another device */
+	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
 }
+
+static __always_inline bool
+is_gre(const struct iphdr *ip)
+{
+	return ip->protocol == IPPROTO_GRE && *(const __u8 *)ip == 0x45 &&
+	    (ip->frag_off & bpf_htons(IP_FRAGMENT)) == 0;
+}
+
+/* --- interfaces by which clients come ------------------------------------ */
 
 SEC("tc")
 int
 pptpctrl_in(struct __sk_buff *skb)
 {
 	struct gre_packet *h;
-	struct l2tp_packet *t;
-	struct ethhdr *eth;
 	struct offload_dev *dev;
 	struct offload_call *call;
 	struct offload_state *st;
-	__u32 zero = 0, id, seq, payload, ahead;
-	__u16 flags, count = 0;
-	__u64 word;
-	__u8 tos;
-	int head, gre_len;
+	__u32 zero = 0, id;
 
+	/* Not by way of our device again. */
+	if (skb->tc_index == OFFLOAD_BACK) {
+		skb->tc_index = 0;
+		bpf_skb_change_type(skb, PACKET_HOST);
+		return TC_ACT_UNSPEC;
+	}
 	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present ||
-	    skb->pkt_type != PACKET_HOST || skb->gso_segs > 1)
+	    skb->pkt_type != PACKET_HOST || skb->gso_segs > 1 ||
+	    skb->tc_index != 0 || skb->ifindex >= OFFLOAD_BACK)
 		return TC_ACT_UNSPEC;
-	h = pull_ip(skb, sizeof(*h));
-	if (!h)
-		return TC_ACT_UNSPEC;
-	if (h->ip.protocol != IPPROTO_GRE || *(__u8 *)&h->ip != 0x45 ||
-	    (h->ip.frag_off & bpf_htons(IP_FRAGMENT)))
-		return TC_ACT_UNSPEC;
-	flags = bpf_ntohs(h->flags);
-	if ((flags & ~GRE_ACK) != GRE_KS || h->proto != bpf_htons(GRE_PPP))
+	pull_ip(skb, sizeof(*h));
+	h = at_ip(skb, __builtin_offsetof(struct gre_packet, rest));
+	if (!h || !is_gre(&h->ip) || h->proto != bpf_htons(GRE_PPP) ||
+	    (h->flags & ~bpf_htons(GRE_ACK)) != bpf_htons(GRE_KS))
 		return TC_ACT_UNSPEC;
 	dev = bpf_map_lookup_elem(&dev_map, &zero);
 	id = bpf_ntohs(h->call);
@@ -227,40 +230,85 @@ pptpctrl_in(struct __sk_buff *skb)
 	st = bpf_map_lookup_elem(&state_map, &id);
 	if (!dev || !call || !st || dev->paused ||
 	    call->peer == 0 || call->peer != h->ip.saddr ||
-	    call->own != h->ip.daddr)
+	    call->own != h->ip.daddr || !st->started)
 		return TC_ACT_UNSPEC;
-	word = *(volatile __u64 *)&st->word;
-	if (!(word & OFFLOAD_FAST) || ip_sum(&h->ip) != 0)
-		return TC_ACT_UNSPEC;
+	/* Also those for the worker, which would overtake others else. */
+	skb->tc_index = skb->ifindex;
+	return to_queue(skb, dev, call, 0);
+}
 
+/* --- our device, behind the queue ---------------------------------------- */
+
+static __always_inline int
+send_back(struct __sk_buff *skb)
+{
+	__u32 from = skb->tc_index;
+
+	skb->tc_index = OFFLOAD_BACK;
+	bpf_set_hash_invalid(skb);
+	return bpf_redirect(from, BPF_F_INGRESS);
+}
+
+/* A client's frame. */
+static __always_inline int
+forward(struct __sk_buff *skb, const struct offload_dev *dev)
+{
+	struct gre_packet *h = at_ip(skb, sizeof(*h));
+	struct l2tp_packet *t;
+	struct offload_call *call;
+	struct offload_state *st;
+	__u32 id, seq, payload, ahead, times;
+	__u16 flags, count = 0;
+	__u64 word;
+	__u8 tos;
+	int head, gre_len;
+
+	if (!h)
+		return send_back(skb);
+	id = bpf_ntohs(h->call);
+	call = bpf_map_lookup_elem(&call_map, &id);
+	st = bpf_map_lookup_elem(&state_map, &id);
+	if (!call || !st || dev->paused || call->peer != h->ip.saddr ||
+	    call->own != h->ip.daddr || ip_sum(&h->ip) != 0)
+		return send_back(skb);
+	/* Not only read: what the worker wrote before it is read after it. */
+	word = __sync_fetch_and_add(&st->word, 0);
+	flags = bpf_ntohs(h->flags);
+	if (!(word & OFFLOAD_FAST))
+		return send_back(skb);
 	seq = bpf_ntohl(h->seq);
 	payload = bpf_ntohs(h->len);
 	gre_len = flags & GRE_ACK ? 16 : 12;
 	if (payload == 0 ||
 	    bpf_ntohs(h->ip.tot_len) < 20 + gre_len + payload ||
 	    bpf_ntohs(h->ip.tot_len) > skb->len - sizeof(struct ethhdr))
-		return TC_ACT_UNSPEC;
+		return send_back(skb);
 	ahead = seq - OFFLOAD_EXPECTED(word);
 	if (ahead != 0) {
+		/* One before it may still be with another CPU. */
+		times = skb->hash - call->hash;
+		if (ahead <= AHEAD_MAX && times < AGAIN_MAX)
+			return to_queue(skb, dev, call, times + 1);
 		if (-ahead > LATE_MAX || (word & OFFLOAD_LEARN) ||
 		    bpf_ktime_get_ns() - st->last_in > LATE_NS)
-			return TC_ACT_UNSPEC;
+			return send_back(skb);
 		__sync_fetch_and_add(&st->late, 1);
 		return TC_ACT_SHOT;
 	}
 	if (!is_data(flags & GRE_ACK ? h->rest + 4 : h->rest, st->protocol,
-	    &head, &count))
-		return TC_ACT_UNSPEC;
-	if (payload < (__u32)head + MPPE_MIN ||
+	    &head, &count) || payload < (__u32)head + MPPE_MIN ||
 	    payload > (__u32)head + DATA_MAX)
-		return TC_ACT_UNSPEC;
+		return send_back(skb);
 	if (st->check_count && count !=
 	    (MPPE_BITS | ((seq + st->delta) & MPPE_COUNT)))
-		return TC_ACT_UNSPEC;
+		return send_back(skb);
+	if ((__s32)(*(volatile __u32 *)&st->arrived - st->after) < 0)
+		return send_back(skb);
 
 	tos = h->ip.tos;
-	if (!claim(st, word, seq))
-		return TC_ACT_UNSPEC;
+	if (__sync_val_compare_and_swap(&st->word, word,
+	    OFFLOAD_WORD(seq + 1, word & ~0xffffffffull)) != word)
+		return send_back(skb);
 	/* From here on the frame is ours, or lost. */
 	if (bpf_skb_adjust_room(skb, gre_len == 16 ? -2 : 2,
 	    BPF_ADJ_ROOM_NET, 0) < 0)
@@ -268,10 +316,8 @@ pptpctrl_in(struct __sk_buff *skb)
 	t = at_ip(skb, sizeof(*t));
 	if (!t)
 		return TC_ACT_SHOT;
-	eth = (void *)t - sizeof(*eth);
-	__builtin_memcpy(eth->h_dest, dev->mac, sizeof(dev->mac));
-	ip_header(&t->ip, tos, (__u16)(34 + payload), (__u16)seq,
-	    TTL_FORWARDED, IPPROTO_UDP, dev->far, dev->near);
+	ip_header(&t->ip, tos, (__u16)(34 + payload), (__u16)seq, TTL,
+	    IPPROTO_UDP, dev->far, dev->near);
 	t->udp.source = dev->relay_port;
 	t->udp.dest = dev->kernel_port;
 	t->udp.len = bpf_htons((__u16)(14 + payload));
@@ -281,19 +327,48 @@ pptpctrl_in(struct __sk_buff *skb)
 	t->l2tp.session = bpf_htons((__u16)id);
 	__sync_fetch_and_add(&st->rx_bytes, payload);
 	st->last_in = bpf_ktime_get_ns();
-	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
+	bpf_skb_change_type(skb, PACKET_HOST);
+	return TC_ACT_UNSPEC;
 }
 
-/* --- our device --------------------------------------------------------- */
+SEC("tc")
+int
+pptpctrl_queued(struct __sk_buff *skb)
+{
+	struct l2tp_packet *h;
+	struct offload_state *st;
+	struct offload_dev *dev;
+	__u32 zero = 0, id;
 
+	dev = bpf_map_lookup_elem(&dev_map, &zero);
+	h = at_ip(skb, sizeof(h->ip));
+	if (!dev || !h || skb->protocol != bpf_htons(ETH_P_IP))
+		return TC_ACT_UNSPEC;
+	if (h->ip.protocol == IPPROTO_GRE)
+		return forward(skb, dev);
+	h = at_ip(skb, __builtin_offsetof(struct l2tp_packet, ppp));
+	if (!h || h->udp.dest != dev->kernel_port ||
+	    h->udp.source != dev->relay_port || h->ip.daddr != dev->near)
+		return TC_ACT_UNSPEC;
+	/* From the worker, and nothing queues from here on. */
+	id = bpf_ntohs(h->l2tp.session);
+	st = bpf_map_lookup_elem(&state_map, &id);
+	if (st)
+		__sync_fetch_and_add(&st->arrived,
+		    skb->gso_segs > 1 ? skb->gso_segs : 1);
+	return TC_ACT_UNSPEC;
+}
+
+/* --- our device, on the way out ------------------------------------------ */
 /* The two sockets have the same address, and talk to the same one that nobody
  * has: what one sends comes back to the other.  No checksum changes. */
 static __always_inline int
-reflect(struct iphdr *ip, const struct offload_dev *dev)
+reflect(struct __sk_buff *skb, struct iphdr *ip,
+    const struct offload_dev *dev, const struct offload_call *call)
 {
 	ip->saddr = dev->far;
 	ip->daddr = dev->near;
-	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
+	return to_queue(skb, dev, call, 0);
 }
 
 /* May this frame of the tunnel be sent to the call's peer from here? */
@@ -349,21 +424,21 @@ pptpctrl_out(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (h->ip.saddr != dev->near || h->ip.daddr != dev->far)
 		return TC_ACT_UNSPEC;
-	/* From the relay, or no L2TP: as if there were no call. */
 	if (*(__u8 *)&h->ip != 0x45 || h->ip.protocol != IPPROTO_UDP ||
 	    (h->ip.frag_off & bpf_htons(IP_FRAGMENT)) ||
-	    h->udp.source != dev->kernel_port || skb->gso_segs > 1 ||
 	    (void *)&h->ppp > (void *)(long)skb->data_end)
-		return reflect(&h->ip, dev);
+		return reflect(skb, &h->ip, dev, 0);
 	id = bpf_ntohs(h->l2tp.session);
 	call = bpf_map_lookup_elem(&call_map, &id);
 	st = bpf_map_lookup_elem(&state_map, &id);
-	if (!call || !st)
-		return reflect(&h->ip, dev);
+	/* From the relay, or as if there were no call. */
+	if (h->udp.source != dev->kernel_port || skb->gso_segs > 1 || !call ||
+	    !st)
+		return reflect(skb, &h->ip, dev, call);
 	may = !dev->paused && (void *)(h + 1) <= (void *)(long)skb->data_end &&
 	    may_send(skb, h, call, st);
 	if (!claim_out(st, may))
-		return reflect(&h->ip, dev);
+		return reflect(skb, &h->ip, dev, call);
 
 	payload = bpf_ntohs(h->udp.len) - 14;
 	tos = h->ip.tos;
@@ -391,36 +466,6 @@ pptpctrl_out(struct __sk_buff *skb)
 	__sync_fetch_and_add(&st->tx_frames, 1);
 	__sync_fetch_and_add(&st->tx_bytes, payload);
 	return bpf_redirect_neigh(call->ifindex, 0, 0, 0);
-}
-
-/* What reaches the tunnel's socket: nothing queues from here on. */
-SEC("tc")
-int
-pptpctrl_arrived(struct __sk_buff *skb)
-{
-	struct l2tp_packet *h = at_ip(skb, __builtin_offsetof(struct l2tp_packet, ppp));
-	struct offload_state *st;
-	struct offload_dev *dev;
-	__u32 key = 0;
-
-	dev = bpf_map_lookup_elem(&dev_map, &key);
-	if (!dev || !h || skb->protocol != bpf_htons(ETH_P_IP) ||
-	    h->udp.dest != dev->kernel_port ||
-	    h->udp.source != dev->relay_port || h->ip.daddr != dev->near)
-		return TC_ACT_UNSPEC;
-	if (h->ip.ttl == TTL_FORWARDED) {
-		key = bpf_ntohs(h->l2tp.session);
-		st = bpf_map_lookup_elem(&state_map, &key);
-		if (st)
-			*(volatile __u32 *)&st->arrived =
-			    (__u16)(bpf_ntohs(h->ip.id) + 1);
-		return TC_ACT_UNSPEC;
-	}
-	st = bpf_map_lookup_elem(&state_map, &key);
-	if (st)
-		__sync_fetch_and_add(&st->arrived,
-		    skb->gso_segs > 1 ? skb->gso_segs : 1);
-	return TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 #define OFFLOAD_CALLS	65536
-#define OFFLOAD_LAYOUT	1	/* of the maps: raise it when one changes */
+#define OFFLOAD_LAYOUT	2	/* of the maps: raise it when one changes */
 
 /* One for all; the launcher's alone.  Addresses, ports and ids of headers
  * are in network order. */
@@ -19,7 +19,6 @@ struct offload_dev {
 	__u16 kernel_port, relay_port;
 	__u16 tunnel;
 	__u16 paused;		/* nothing is forwarded for now */
-	__u8 mac[6];		/* the device's */
 	__u16 layout;		/* OFFLOAD_LAYOUT */
 };
 
@@ -29,6 +28,7 @@ struct offload_call {
 	__u32 peer, own;	/* peer 0: not in use */
 	__u32 ifindex;		/* towards peer; 0: user space sends */
 	__u32 mtu;
+	__u32 hash;		/* chooses the CPU whose queue it is in */
 	__u16 peer_call;	/* network order */
 	__u16 reserved;
 };
@@ -36,8 +36,11 @@ struct offload_call {
 /*
  * A call's numbers; the worker's, too.
  *
- * From the peer: word has one owner, with OFFLOAD_FAST the ingress program,
- * which moves it by compare and exchange, without it the worker.
+ * From the peer: word has one owner, with OFFLOAD_FAST the program, which
+ * moves it by compare and exchange, without it the worker.  What either passes
+ * to the tunnel goes through one queue of one CPU, in which the program
+ * decides: so a frame of the one cannot overtake one of the other that was
+ * queued before it.
  *
  * To the peer: a call's frames leave the tunnel one after another.  While out
  * has OFFLOAD_OUT_FAST the egress program numbers and sends them.  A frame
@@ -61,31 +64,28 @@ struct offload_state {
 	__u64 tx_bytes, rx_bytes;
 	__u64 last_in;		/* ns, monotonic: of the newest forwarded */
 	__u32 late;		/* dropped: of the near past */
-	__u32 arrived;		/* the frame that reached the tunnel last: the
-				 * low half of its number, plus 1.  Of call 0:
-				 * how many of user space's */
+	__u32 arrived;		/* the worker's frames that reached the
+				 * tunnel */
+	__u32 after;		/* no frame is forwarded before so many have */
+	__u32 falls;		/* of call 0, the launcher's: how often the
+				 * device was found shut */
 	/* Which of these counts the worker has entered in its own. */
 	__u64 tx_bytes_seen, rx_bytes_seen;
 	__u32 tx_frames_seen, late_seen;
-	/* Of call 0, the launcher's. */
-	__u32 cpus;
-	__u32 falls;		/* how often the device was found shut */
 };
 
-/* word: the expected number; the CPU that forwards; who owns it. */
+/* word: the expected number, and who owns it. */
 #define OFFLOAD_EXPECTED(word)	((__u32)(word))
-#define OFFLOAD_CPU(word)	((__u32)((word) >> 32) & 0xffffu)
-#define OFFLOAD_NO_CPU		0xffffu	/* none has yet */
-#define OFFLOAD_FAST		(1ull << 48)
+#define OFFLOAD_FAST		(1ull << 32)
 /* Late frames are for user space, which learns from them. */
-#define OFFLOAD_LEARN		(1ull << 49)
-#define OFFLOAD_WORD(expected, cpu, flags) \
-	((__u64)(__u32)(expected) | (__u64)((cpu) & 0xffffu) << 32 | (flags))
+#define OFFLOAD_LEARN		(1ull << 33)
+#define OFFLOAD_WORD(expected, flags) ((__u64)(__u32)(expected) | (flags))
+
+/* In our device a frame's tc_index says from which interface it came, on that
+ * interface this: it was sent back. */
+#define OFFLOAD_BACK		0xffffu
 
 #define OFFLOAD_OUT_FAST	1u
 #define OFFLOAD_OUT_FRAME	2u
-
-/* After so long a CPU is done with a frame that it took, or never will be. */
-#define OFFLOAD_SETTLE_US	20000u
 
 #endif

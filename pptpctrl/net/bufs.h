@@ -15,8 +15,7 @@
 
 struct buf {
 	uint16_t off, len;	/* its user's: what of data is meant */
-	uint32_t seq;		/* its user's */
-	uint32_t next;		/* free one, or its user's */
+	uint32_t next;		/* free one */
 	uint8_t data[FRAME_SIZE];
 };
 

@@ -21,10 +21,18 @@
 /* --- L2TP --------------------------------------------------------------- */
 
 void
-l2tp_init(struct l2tp *l, int fd)
+l2tp_init(struct l2tp *l, int fd, bool by_session)
 {
 	memset(l, 0, sizeof(*l));
 	l->fd = fd;
+	l->by_session = by_session;
+}
+
+static bool
+together(const struct l2tp *l, unsigned i, unsigned j)
+{
+	return !l->by_session || memcmp(l->out[i].at, l->out[j].at,
+	    L2TP_HEADER) == 0;
 }
 
 /* How many frames from the i-th on can leave as one UDP_SEGMENT send: all of
@@ -38,7 +46,8 @@ run_length(const struct l2tp *l, unsigned i)
 	if (l->no_gso)
 		return 1;
 	while (i + n < l->n && l->out[i + n].len <= size &&
-	    total + l->out[i + n].len <= GSO_MAX_BYTES) {
+	    total + l->out[i + n].len <= GSO_MAX_BYTES &&
+	    together(l, i, i + n)) {
 		total += l->out[i + n].len;
 		n++;
 		if (l->out[i + n - 1].len < size)
@@ -97,7 +106,6 @@ l2tp_flush(struct l2tp *l)
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (r > 0) {
-			l->n_sent += first[sent + (unsigned)r] - first[sent];
 			sent += (unsigned)r;
 			continue;
 		}
@@ -268,6 +276,7 @@ channel_put(struct channel *c, uint8_t *frame, size_t len)
 		l->out[l->n].at = frame - L2TP_HEADER;
 		l->out[l->n].len = len + L2TP_HEADER;
 		l->n++;
+		c->n_put++;
 		break;
 	case CHANNEL_PTY:
 		if (PTY_OUT_SIZE - c->out_len < HDLC_ENCODED_MAX(len))

@@ -30,10 +30,12 @@ struct l2tp {			/* private, but embedded by the relay */
 	} out[L2TP_BATCH];
 	bool no_gso;		/* the kernel refused UDP_SEGMENT */
 	uint64_t n_dropped;
-	uint32_t n_sent;
+	bool by_session;	/* one send's frames are of one session */
 };
 
-void l2tp_init(struct l2tp *l, int fd);
+/* by_session: a send is of one session only, so that each session's can be
+ * queued by itself. */
+void l2tp_init(struct l2tp *l, int fd, bool by_session);
 
 /* Send what channel_put collected; what the kernel refuses is counted. */
 void l2tp_flush(struct l2tp *l);
@@ -54,6 +56,7 @@ struct channel {		/* private, but embedded by the flow */
 	enum channel_kind kind;
 	uint8_t header[L2TP_HEADER];
 	struct l2tp *l2tp;	/* borrowed */
+	uint32_t n_put;
 	/* pty */
 	int fd;
 	bool ready;		/* pppd has made it a PPP line */

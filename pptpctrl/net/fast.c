@@ -2,7 +2,6 @@
 #include "net/fast.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,7 +11,8 @@
 
 #define MAP_SIZE	(OFFLOAD_CALLS * sizeof(struct offload_state))
 #define LEARN_US	1000000u	/* after a gap was given up */
-#define MISSING_US	1000000u	/* a frame from the tunnel is lost then */
+#define MISSING_US	1000000u	/* a frame from the tunnel is lost then, */
+#define UNDERWAY_US	100000u		/* or one to it */
 
 int
 fast_init(struct fast *x, int fd)
@@ -26,8 +26,6 @@ fast_init(struct fast *x, int fd)
 		return -errno;
 	close(fd);
 	x->state = p;
-	x->arrived_base = __atomic_load_n(&x->state[0].arrived,
-	    __ATOMIC_ACQUIRE);
 	return 0;
 }
 
@@ -95,6 +93,24 @@ enter_acks(struct flow *f, uint64_t now_us)
 	gre_flow_passed(&f->gre, f->reorder.expected - 1, acked, now_us);
 }
 
+/* Frames of ours that have been underway to the tunnel for all of a while are
+ * lost; if more arrived than were, those counted as lost were not. */
+static void
+look_underway(struct flow *f, uint64_t now_us)
+{
+	struct fast_call *c = &f->fast;
+	uint32_t underway = f->channel.n_put - c->lost -
+	    __atomic_load_n(&c->st->arrived, __ATOMIC_ACQUIRE);
+
+	if (underway < c->underway)
+		c->underway = underway;
+	if (now_us < c->underway_since + UNDERWAY_US)
+		return;
+	c->lost += c->underway;
+	c->underway = UINT32_MAX;
+	c->underway_since = now_us;
+}
+
 bool
 fast_look(struct flow *f, uint64_t now_us)
 {
@@ -106,6 +122,7 @@ fast_look(struct flow *f, uint64_t now_us)
 		return false;
 	f->gre.tx_next = __atomic_load_n(&c->st->tx_next, __ATOMIC_RELAXED);
 	enter_counts(f);
+	look_underway(f, now_us);
 	if (!c->ours) {
 		uint64_t word = __atomic_load_n(&c->st->word,
 		    __ATOMIC_ACQUIRE);
@@ -118,88 +135,32 @@ fast_look(struct flow *f, uint64_t now_us)
 
 /* --- from the peer ------------------------------------------------------ */
 
-/* Are we on that CPU?  Then it does nothing else now: what it had begun to
- * pass on is with PPP, or in its queue. */
-static bool
-here(const struct fast *x, int cpu)
-{
-	int now = sched_getcpu();
-
-	return x->state[0].cpus <= 1 || (now >= 0 && now == cpu);
-}
-
-static bool
-all_settled(const struct fast *x, const struct flow *f, uint64_t now_us)
-{
-	const struct fast_call *c = &f->fast;
-
-	if (c->cpu == OFFLOAD_NO_CPU ||
-	    now_us >= c->taken_at + OFFLOAD_SETTLE_US)
-		return true;
-	return (uint16_t)__atomic_load_n(&c->st->arrived, __ATOMIC_ACQUIRE) ==
-	    (uint16_t)f->reorder.expected && here(x, c->cpu);
-}
-
-bool
-fast_take(const struct fast *x, struct flow *f, uint64_t now_us)
+void
+fast_take(struct flow *f, uint64_t now_us)
 {
 	struct fast_call *c = &f->fast;
 	uint64_t word;
 
-	if (!c->st)
-		return true;
-	c->used_at = now_us;
-	if (!c->ours) {
-		word = __atomic_fetch_and(&c->st->word,
-		    ~(OFFLOAD_FAST | OFFLOAD_LEARN), __ATOMIC_ACQ_REL);
-		c->ours = true;
-		c->settled = false;
-		c->taken_at = now_us;
-		c->cpu = (int)OFFLOAD_CPU(word);
-		enter_numbers(f, OFFLOAD_EXPECTED(word));
-		enter_acks(f, now_us);
-	}
-	c->settled = c->settled || all_settled(x, f, now_us);
-	return c->settled;
-}
-
-/* Is all that we sent to the tunnel with PPP? */
-static bool
-all_arrived(struct fast *x, uint64_t now_us)
-{
-	uint32_t arrived = __atomic_load_n(&x->state[0].arrived,
-	    __ATOMIC_ACQUIRE);
-
-	if (!here(x, x->cpu)) {
-		x->cpu = sched_getcpu();
-		x->cpu_since = now_us;
-	}
-	if (now_us < x->cpu_since + OFFLOAD_SETTLE_US)
-		return false;
-	if (arrived - x->arrived_base == x->sent - x->sent_base)
-		return true;
-	if (now_us < x->sent_at + OFFLOAD_SETTLE_US)
-		return false;
-	x->arrived_base = arrived;
-	x->sent_base = x->sent;
-	return true;
+	if (!c->st || c->ours)
+		return;
+	word = __atomic_fetch_and(&c->st->word,
+	    ~(OFFLOAD_FAST | OFFLOAD_LEARN), __ATOMIC_ACQ_REL);
+	c->ours = true;
+	enter_numbers(f, OFFLOAD_EXPECTED(word));
+	enter_acks(f, now_us);
 }
 
 void
-fast_give(struct fast *x, struct flow *f, uint64_t now_us)
+fast_give(struct flow *f, uint64_t now_us)
 {
 	struct fast_call *c = &f->fast;
 	uint32_t expected = f->reorder.expected;
 	uint64_t flags = OFFLOAD_FAST;
 	uint16_t protocol;
 
-	if (!c->st || !c->ours || !c->settled ||
-	    !reorder_settled(&f->reorder) ||
+	if (!c->st || !c->ours || !reorder_settled(&f->reorder) ||
 	    f->client_gone || !pppfilter_simple(&f->filter, expected,
 	    &protocol, &c->counted, &c->delta))
-		return;
-	if (!all_arrived(x, now_us) &&
-	    now_us < c->used_at + OFFLOAD_SETTLE_US)
 		return;
 	if (c->lost_seen != f->reorder.n_lost) {
 		c->lost_seen = f->reorder.n_lost;
@@ -210,17 +171,16 @@ fast_give(struct fast *x, struct flow *f, uint64_t now_us)
 	c->st->protocol = protocol;
 	c->st->check_count = c->counted;
 	c->st->delta = c->delta;
-	__atomic_store_n(&c->st->arrived, (uint16_t)expected,
-	    __ATOMIC_RELAXED);
+	c->st->after = f->channel.n_put - c->lost;
 	c->ours = false;
-	__atomic_store_n(&c->st->word,
-	    OFFLOAD_WORD(expected, OFFLOAD_NO_CPU, flags), __ATOMIC_RELEASE);
+	__atomic_store_n(&c->st->word, OFFLOAD_WORD(expected, flags),
+	    __ATOMIC_RELEASE);
 }
 
 /* --- to the peer -------------------------------------------------------- */
 
 void
-fast_take_out(struct fast *x, uint16_t id, struct flow *f)
+fast_take_out(const struct fast *x, uint16_t id, struct flow *f)
 {
 	if (!x->state)
 		return;
@@ -280,6 +240,18 @@ fast_acked(struct flow *f, uint32_t ack)
 
 /* --- beginning and end -------------------------------------------------- */
 
+/* What is underway already has arrived: before a call's first data frame, or
+ * from a worker that is gone. */
+static void
+start_count(struct flow *f)
+{
+	struct fast_call *c = &f->fast;
+
+	c->lost = f->channel.n_put - __atomic_load_n(&c->st->arrived,
+	    __ATOMIC_ACQUIRE);
+	c->underway = 0;
+}
+
 /* A worker before us started it, and the program went on without one. */
 static void
 resume(struct flow *f, struct offload_state *st)
@@ -289,7 +261,7 @@ resume(struct flow *f, struct offload_state *st)
 
 	c->st = st;
 	c->ours = (word & OFFLOAD_FAST) == 0;
-	c->settled = true;
+	start_count(f);
 	c->counted = st->check_count;
 	c->delta = st->delta;
 	f->filter.ncp_out = true;
@@ -321,7 +293,8 @@ fast_start(struct fast *x, struct flow *f)
 	st->acked = f->gre.rx_high - f->gre.unacked;
 	st->tx_next = f->gre.tx_next;
 	c->st = st;
-	c->ours = c->settled = true;
+	c->ours = true;
+	start_count(f);
 	c->lost_seen = f->reorder.n_lost;
 	__atomic_store_n(&st->started, 1, __ATOMIC_RELEASE);
 }

@@ -20,12 +20,6 @@ struct offload_state;
 /* All calls; embedded by the relay. */
 struct fast {
 	struct offload_state *state;	/* NULL: there is no fast path */
-	uint32_t sent;		/* frames sent to the tunnel, ever */
-	uint32_t sent_base;	/* of these, arrived or lost */
-	uint32_t arrived_base;	/* the program's count then */
-	uint64_t sent_at;	/* us; when the last one left */
-	int cpu;		/* from which they leave */
-	uint64_t cpu_since;	/* us */
 };
 
 /* One call; embedded by its flow. */
@@ -33,10 +27,9 @@ struct fast_call {
 	struct offload_state *st;	/* NULL: not with this call */
 	/* From the peer. */
 	bool ours;
-	bool settled;		/* what the program passed on is with PPP */
-	int cpu;		/* that passed it on */
-	uint64_t taken_at;	/* us */
-	uint64_t used_at;	/* us; when we judged a frame last */
+	uint32_t lost;		/* of our frames to the tunnel */
+	uint32_t underway;	/* of them, the least at once since */
+	uint64_t underway_since;	/* us */
 	uint32_t delta;		/* of the rule that the program has */
 	bool counted;		/* the rule counts MPPE frames */
 	uint32_t lost_seen;
@@ -67,17 +60,17 @@ bool fast_look(struct flow *f, uint64_t now_us);
 
 /* --- from the peer ------------------------------------------------------ */
 
-/* A frame is to be judged by us.  False: one that the program passed on may
- * still be on its way to PPP, ask again in OFFLOAD_SETTLE_US at most. */
-bool fast_take(const struct fast *x, struct flow *f, uint64_t now_us);
+/* A frame is to be judged by us. */
+void fast_take(struct flow *f, uint64_t now_us);
 
-/* Give the turn to the program, if it may have it now. */
-void fast_give(struct fast *x, struct flow *f, uint64_t now_us);
+/* Give the turn to the program, if it may have it now; all that was put into
+ * the flow's channel has been sent. */
+void fast_give(struct flow *f, uint64_t now_us);
 
 /* --- to the peer -------------------------------------------------------- */
 
 /* A frame of call id came from the tunnel's socket; f: whose it is, or NULL. */
-void fast_take_out(struct fast *x, uint16_t id, struct flow *f);
+void fast_take_out(const struct fast *x, uint16_t id, struct flow *f);
 
 /* Would we give the turn?  Then read the socket empty, send all and give it:
  * nothing happens where the answer was no, or frames are missing. */

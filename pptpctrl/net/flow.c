@@ -22,7 +22,6 @@ flow_init(struct flow *f, uint16_t own_id, uint16_t peer_id,
 	pppfilter_init(&f->filter);
 	channel_init(&f->channel);
 	f->live = &f->own_live;
-	f->wait_first = f->wait_last = NO_BUF;
 }
 
 void

@@ -74,9 +74,6 @@ struct flow {
 	bool ack_listed, gap_listed, dirty;
 	TAILQ_ENTRY(flow) acks, gaps, dirties;
 	struct fast_call fast;
-	/* Buffers with frames that wait until what the fast path passed on
-	 * before them has settled, in the order in which they came. */
-	uint32_t wait_first, wait_last;	/* NO_BUF: none */
 	bool give_listed;
 	TAILQ_ENTRY(flow) fasts, gives;
 };

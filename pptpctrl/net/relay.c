@@ -141,10 +141,6 @@ relay_detach(struct relay *r, struct flow *f)
 	f->ack_listed = f->gap_listed = f->dirty = false;
 	while (reorder_steal(&f->reorder, &h))
 		bufs_put(&r->bufs, h);
-	while ((h = f->wait_first) != NO_BUF) {
-		f->wait_first = bufs_at(&r->bufs, h)->next;
-		bufs_put(&r->bufs, h);
-	}
 	for (unsigned i = 0; i < PPP_HOLD_SLOTS; i++) {
 		free(f->held[i].data);
 		f->held[i].data = NULL;
@@ -181,7 +177,7 @@ relay_new(sd_event *loop, int gre_fd, int udp_fd, int offload_fd,
 		errno = -e;
 		return NULL;
 	}
-	l2tp_init(&r->l2tp, udp_fd);
+	l2tp_init(&r->l2tp, udp_fd, offload_fd >= 0);
 	if (!relay_in_init(r)) {
 		relay_free(r);
 		errno = ENOMEM;

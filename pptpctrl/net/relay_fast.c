@@ -9,20 +9,14 @@ look_in(struct relay *r, uint64_t us)
 		r->fast_at = r->now + us;
 }
 
-bool
+void
 relay_take(struct relay *r, struct flow *f)
 {
-	bool settled = fast_take(&r->fast, f, r->now);
-
+	fast_take(f, r->now);
 	if (!f->give_listed) {
 		f->give_listed = true;
 		TAILQ_INSERT_TAIL(&r->gives, f, gives);
 	}
-	if (settled && f->wait_first != NO_BUF)
-		relay_unwait(r, f);
-	if (!settled)
-		look_in(r, FAST_WAIT_US);
-	return settled;
 }
 
 void
@@ -38,17 +32,9 @@ relay_give(struct relay *r)
 {
 	struct flow *f, *next;
 
-	TAILQ_FOREACH(f, &r->gives, gives)
-		if (f->wait_first != NO_BUF)
-			relay_take(r, f);
-	relay_flush_channels(r);
-	if (r->fast.sent != r->l2tp.n_sent) {
-		r->fast.sent = r->l2tp.n_sent;
-		r->fast.sent_at = r->now;
-	}
 	for (f = TAILQ_FIRST(&r->gives); f; f = next) {
 		next = TAILQ_NEXT(f, gives);
-		fast_give(&r->fast, f, r->now);
+		fast_give(f, r->now);
 		if (f->fast.ours)
 			continue;
 		TAILQ_REMOVE(&r->gives, f, gives);

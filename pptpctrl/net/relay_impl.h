@@ -20,9 +20,8 @@
 #define ROUNDS		4	/* batches per wakeup, then others' turn */
 #define TX_HEADROOM	GRE_HDR_MAX
 #define ACK_TICK_US	25000u	/* acks are looked after this often */
-#define FAST_BUSY_US	10000u	/* the fast path is looked after so often, */
-#define FAST_IDLE_US	100000u	/* or so, while it has nothing to do, */
-#define FAST_WAIT_US	1000u	/* or so, while frames wait for it */
+#define FAST_BUSY_US	25000u	/* the fast path is looked after so often, */
+#define FAST_IDLE_US	100000u	/* or so, while it has nothing to do */
 #define TO_FREE_MAX	256u
 
 struct pktinfo_control {
@@ -60,10 +59,10 @@ struct relay {
 	/* delivered, but still in a batch */
 	uint32_t to_free[TO_FREE_MAX];
 	unsigned n_to_free;
-	/* receiving; the last is for a frame that waited */
-	uint32_t rx_buf[BATCH + 1];
+	/* receiving */
+	uint32_t rx_buf[BATCH];
 	struct mmsghdr rx_msg[BATCH];
-	struct iovec rx_iov[BATCH + 1];
+	struct iovec rx_iov[BATCH];
 	uint8_t udp_buf[BATCH][TX_HEADROOM + FRAME_SIZE];
 	struct tx_batch tx;
 	struct relay_counts counts;
@@ -83,9 +82,6 @@ bool relay_in_init(struct relay *r);
 
 /* Take what lies in the GRE socket; sets .now. */
 void relay_receive(struct relay *r);
-
-/* Pass on the flow's frames that waited for the fast path. */
-void relay_unwait(struct relay *r, struct flow *f);
 
 /* Give up on missing frames that are due. */
 void relay_do_gaps(struct relay *r);
@@ -113,15 +109,14 @@ void relay_on_pty_frame(void *arg, const uint8_t *frame, size_t len);
 
 /* --- relay_fast.c ---------------------------------------------------------- */
 
-/* A frame of a flow that the fast path knows came to us.  False: it must wait
- * (relay_unwait). */
-bool relay_take(struct relay *r, struct flow *f);
+/* A frame of a flow that the fast path knows came to us. */
+void relay_take(struct relay *r, struct flow *f);
 
 /* A frame of call id came from the tunnel; f: whose it is, or NULL. */
 void relay_take_out(struct relay *r, uint16_t id, struct flow *f);
 
-/* Pass on what waited, and give the program its turn with each flow that may
- * be given. */
+/* Give the program its turn with each flow that may be given; nothing that
+ * was put into a channel is left there. */
 void relay_give(struct relay *r);
 
 /* Acknowledge what the program passed on while nothing was sent, and give

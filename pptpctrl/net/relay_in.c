@@ -235,31 +235,6 @@ keep(struct relay *r, struct flow *f, unsigned i, const struct gre_pkt *pkt)
 	prepare_rx(r, i);
 }
 
-/* Keep the frame in receive buffer i until the fast path has settled. */
-static void
-put_off(struct relay *r, struct flow *f, unsigned i,
-    const struct gre_pkt *pkt)
-{
-	uint32_t spare = bufs_get(&r->bufs), taken = r->rx_buf[i];
-	struct buf *b = bufs_at(&r->bufs, taken);
-
-	if (spare == NO_BUF) {
-		f->counts.drop[DROP_NO_BUFFER]++;
-		return;
-	}
-	b->off = (uint16_t)(pkt->payload - b->data);
-	b->len = (uint16_t)pkt->payload_len;
-	b->seq = pkt->seq;
-	b->next = NO_BUF;
-	if (f->wait_first == NO_BUF)
-		f->wait_first = taken;
-	else
-		bufs_at(&r->bufs, f->wait_last)->next = taken;
-	f->wait_last = taken;
-	r->rx_buf[i] = spare;
-	prepare_rx(r, i);
-}
-
 /* A data frame of an attached flow, in receive buffer i. */
 static void
 data_frame(struct relay *r, struct flow *f, unsigned i,
@@ -299,34 +274,6 @@ data_frame(struct relay *r, struct flow *f, unsigned i,
 	    gre_flow_deadline(&f->gre) <= r->now)
 		relay_lone_ack(r, f, r->now);
 	list_flow(r, f);
-}
-
-static void
-one_frame(struct relay *r, struct flow *f, unsigned i,
-    const struct gre_pkt *pkt)
-{
-	begin(r, f);
-	data_frame(r, f, i, pkt);
-	flow_keep_numbers(f);
-	end(r);
-}
-
-void
-relay_unwait(struct relay *r, struct flow *f)
-{
-	while (f->wait_first != NO_BUF) {
-		struct buf *b = bufs_at(&r->bufs, f->wait_first);
-		struct gre_pkt pkt = { .seq = b->seq,
-		    .payload = b->data + b->off, .payload_len = b->len };
-
-		r->rx_buf[BATCH] = f->wait_first;
-		f->wait_first = b->next;
-		one_frame(r, f, BATCH, &pkt);
-		/* The same buffer, or another when the reordering kept it. */
-		if (r->n_to_free == TO_FREE_MAX)
-			relay_flush_channels(r);
-		r->to_free[r->n_to_free++] = r->rx_buf[BATCH];
-	}
 }
 
 static void
@@ -372,10 +319,12 @@ packet(struct relay *r, unsigned i, size_t len)
 		gre_flow_acked(&f->gre, pkt.ack);
 	if (!pkt.has_seq || pkt.payload_len == 0)
 		return;
-	if (f->fast.st && !relay_take(r, f))
-		put_off(r, f, i, &pkt);
-	else
-		one_frame(r, f, i, &pkt);
+	if (f->fast.st)
+		relay_take(r, f);
+	begin(r, f);
+	data_frame(r, f, i, &pkt);
+	flow_keep_numbers(f);
+	end(r);
 }
 
 void

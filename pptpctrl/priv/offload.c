@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -31,6 +33,7 @@
 #define INSTANCES	8	/* servers in one network namespace */
 #define PORTS_MAX	64	/* interfaces by which clients come */
 #define DEVICE_MTU	9000u
+#define CPU_MASK_MAX	(CPU_SETSIZE / 32 * 9 + 1)
 #define PRIORITY	0xbb00u	/* of our filters: after others' */
 #define HANDLE		1u
 #define NAME_IN		"pptpctrl_in"
@@ -66,7 +69,7 @@ struct offload {
 	int instance;
 	int lock_fd;
 	int dev_fd, call_fd, state_fd;		/* maps */
-	int in_fd, out_fd, arrived_fd;		/* programs */
+	int in_fd, out_fd, queued_fd;		/* programs */
 	struct offload_dev dev;
 	struct offload_state *zero;	/* of call 0: what is for all */
 	struct tunnel *tunnel;	/* borrowed */
@@ -74,6 +77,7 @@ struct offload {
 	bool paused;		/* by the configuration */
 	bool ipsec;		/* policies: nothing may go past them */
 	bool shut;		/* the device lets nothing through */
+	unsigned n_cpus;	/* that share the calls */
 	struct crossing crossing;
 	unsigned missed;	/* probes, in a row */
 	unsigned n_ports;
@@ -193,7 +197,7 @@ have_port(struct offload *o, int ifindex)
 	for (unsigned i = 0; i < o->n_ports; i++)
 		if (o->port[i] == ifindex)
 			return true;
-	if (o->n_ports == PORTS_MAX)
+	if (o->n_ports == PORTS_MAX || ifindex >= (int)OFFLOAD_BACK)
 		return false;
 	r = attach(o, ifindex, BPF_TC_INGRESS, o->in_fd);
 	if_indextoname((unsigned)ifindex, name);
@@ -254,6 +258,21 @@ add(struct offload *o, uint16_t id, const struct offload_call *call)
 	return true;
 }
 
+/* The hash of the CPU that has the fewest calls: RPS takes it as a fraction of
+ * the number of its CPUs. */
+static uint32_t
+choose_queue(const struct offload *o)
+{
+	unsigned calls[CPU_SETSIZE] = { 0 }, least = 0;
+
+	for (unsigned i = 0; i < o->n_calls; i++)
+		calls[(uint64_t)o->calls[i].call.hash * o->n_cpus >> 32]++;
+	for (unsigned i = 1; i < o->n_cpus; i++)
+		if (calls[i] < calls[least])
+			least = i;
+	return (uint32_t)(((2ull * least + 1) << 31) / o->n_cpus);
+}
+
 static void
 store(const struct offload *o, uint16_t id, const struct offload_call *call)
 {
@@ -273,6 +292,7 @@ offload_call(struct offload *o, uint16_t id, struct in_addr peer,
 
 	if (!o)
 		return;
+	call.hash = choose_queue(o);
 	find_way(o, &call);
 	/* An old call's numbers must not be this one's. */
 	if (add(o, id, &call) && bpf_map_update_elem(o->state_fd, &key,
@@ -584,16 +604,15 @@ load_object(struct offload *o, struct bpf_object *obj, bool resume,
 	o->state_fd = map_fd(obj, KEPT_STATE);
 	o->in_fd = prog_fd(obj, NAME_IN);
 	o->out_fd = prog_fd(obj, "pptpctrl_out");
-	o->arrived_fd = prog_fd(obj, "pptpctrl_arrived");
+	o->queued_fd = prog_fd(obj, "pptpctrl_queued");
 	o->zero = mmap(NULL, sizeof(*o->zero), PROT_READ | PROT_WRITE,
 	    MAP_SHARED, o->state_fd, 0);
 	if (o->zero == MAP_FAILED || o->dev_fd < 0 || o->call_fd < 0 ||
-	    o->in_fd < 0 || o->out_fd < 0 || o->arrived_fd < 0) {
+	    o->in_fd < 0 || o->out_fd < 0 || o->queued_fd < 0) {
 		snprintf(why, OFFLOAD_WHY_MAX, "its programs and maps: %s",
 		    strerror(errno));
 		return -1;
 	}
-	o->zero->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF);
 	return 0;
 }
 
@@ -636,13 +655,96 @@ choose_addresses(struct in_addr *ret_near, struct in_addr *ret_far)
 	return 0;
 }
 
+/* sysfs that shows our network namespace, where /sys shows another. */
+static int
+fresh_sysfs(void)
+{
+	int fs = fsopen("sysfs", FSOPEN_CLOEXEC), r = -1;
+
+	if (fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		r = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (fs >= 0)
+		close(fs);
+	return r;
+}
+
+/* The file that says which CPUs take frames from the device's queue. */
+static int
+open_rps_cpus(const char *path)
+{
+	int dir = open("/sys", O_PATH | O_CLOEXEC);
+	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (dir >= 0)
+			close(dir);
+		dir = fresh_sysfs();
+		fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+	}
+	if (dir >= 0)
+		close(dir);
+	return fd;
+}
+
+/* CPUs that we may use, as the kernel writes sets of them; returns its length. */
+static size_t
+cpu_mask(char mask[CPU_MASK_MAX], unsigned *ret_cpus)
+{
+	cpu_set_t cpus;
+	size_t n = 0;
+
+	CPU_ZERO(&cpus);
+	(void)sched_getaffinity(0, sizeof(cpus), &cpus);
+	for (int word = CPU_SETSIZE / 32 - 1; word >= 0; word--) {
+		uint32_t bits = 0;
+
+		for (int i = 0; i < 32; i++)
+			if (CPU_ISSET((size_t)(word * 32 + i), &cpus))
+				bits |= 1u << i;
+		if (n > 0 || bits != 0)
+			n += (size_t)snprintf(mask + n, CPU_MASK_MAX - n,
+			    word > 0 ? "%08x," : "%08x", bits);
+	}
+	*ret_cpus = n > 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+	return n;
+}
+
+/* Have one CPU take all frames of a hash from the device (RPS): so they stay
+ * in order. */
+static int
+one_queue_a_call(struct offload *o, const char *name,
+    char why[OFFLOAD_WHY_MAX])
+{
+	char path[80], mask[CPU_MASK_MAX];
+	size_t n = cpu_mask(mask, &o->n_cpus);
+	bool done;
+	int fd;
+
+	if (sysconf(_SC_NPROCESSORS_CONF) <= 1)
+		return 0;
+	snprintf(path, sizeof(path), "class/net/%s/queues/rx-0/rps_cpus",
+	    name);
+	fd = open_rps_cpus(path);
+	done = fd >= 0 && n > 0 && write(fd, mask, n) == (ssize_t)n;
+	if (!done)
+		snprintf(why, OFFLOAD_WHY_MAX, "/sys/%s: %s (there are "
+		    "several CPUs, and each call's frames must stay with one)",
+		    path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return done ? 0 : -1;
+}
+
 static int
 attach_device(struct offload *o, const char *name, char why[OFFLOAD_WHY_MAX])
 {
-	int r = attach(o, o->ifindex, BPF_TC_EGRESS, o->out_fd);
+	int r;
 
+	if (one_queue_a_call(o, name, why) < 0)
+		return -1;
+	r = attach(o, o->ifindex, BPF_TC_EGRESS, o->out_fd);
 	if (r == 0)
-		r = attach(o, o->ifindex, BPF_TC_INGRESS, o->arrived_fd);
+		r = attach(o, o->ifindex, BPF_TC_INGRESS, o->queued_fd);
 	if (r == 0)
 		return 0;
 	snprintf(why, OFFLOAD_WHY_MAX, "no program on %s: %s (the kernel "
@@ -654,7 +756,6 @@ static int
 make_device(struct offload *o, struct tunnel *t, char why[OFFLOAD_WHY_MAX])
 {
 	char name[IF_NAMESIZE];
-	struct ifreq ifr;
 
 	device_name(o->instance, name);
 	if (choose_addresses(&t->near, &t->far) == 0)
@@ -664,14 +765,6 @@ make_device(struct offload *o, struct tunnel *t, char why[OFFLOAD_WHY_MAX])
 		    "needs module dummy)", name, strerror(errno));
 		return -1;
 	}
-	memset(&ifr, 0, sizeof(ifr));
-	memcpy(ifr.ifr_name, name, sizeof(name));
-	if (ioctl(o->lock_fd, SIOCGIFHWADDR, &ifr) < 0) {
-		snprintf(why, OFFLOAD_WHY_MAX, "device %s: %s", name,
-		    strerror(errno));
-		return -1;
-	}
-	memcpy(o->dev.mac, ifr.ifr_hwaddr.sa_data, sizeof(o->dev.mac));
 	o->dev.ifindex = (uint32_t)o->ifindex;
 	o->dev.near = t->near.s_addr;
 	o->dev.far = t->far.s_addr;
@@ -716,7 +809,7 @@ offload_open(struct tunnel *t, bool paused, char why[OFFLOAD_WHY_MAX])
 		return NULL;
 	}
 	o->lock_fd = o->dev_fd = o->call_fd = o->state_fd = -1;
-	o->in_fd = o->out_fd = o->arrived_fd = -1;
+	o->in_fd = o->out_fd = o->queued_fd = -1;
 	o->zero = MAP_FAILED;
 	o->crossing = (struct crossing)CROSSING_INIT;
 	o->tunnel = t;
@@ -767,7 +860,7 @@ offload_close(struct offload *o)
 	close_fd(o->state_fd);
 	close_fd(o->in_fd);
 	close_fd(o->out_fd);
-	close_fd(o->arrived_fd);
+	close_fd(o->queued_fd);
 	free(o->calls);
 	free(o);
 }

@@ -5,7 +5,6 @@
  * the same frames to PPP, in the same order.
  */
 #include <netinet/in.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -44,8 +43,10 @@ static long bpf_skb_adjust_room(struct __sk_buff *skb, int32_t diff,
 static long bpf_redirect(uint32_t ifindex, uint64_t flags);
 static long bpf_redirect_neigh(uint32_t ifindex, void *params, int len,
     uint64_t flags);
-static uint32_t bpf_get_smp_processor_id(void);
 static uint64_t bpf_ktime_get_ns(void);
+static long bpf_skb_change_type(struct __sk_buff *skb, uint32_t type);
+static uint32_t bpf_set_hash(struct __sk_buff *skb, uint32_t hash);
+static void bpf_set_hash_invalid(struct __sk_buff *skb);
 
 #include "bpf/offload.bpf.c"
 #pragma GCC diagnostic pop
@@ -59,13 +60,13 @@ static uint64_t bpf_ktime_get_ns(void);
 #define OUR_IFINDEX	77
 #define CLIENT_IFINDEX	78
 #define CALL		4660
+#define HASH		0x40000000
 
 static struct offload_dev dev;
 static struct offload_call call[OFFLOAD_CALLS];
 static struct offload_state state[OFFLOAD_CALLS];
 static uint8_t *room;		/* below 4 GB: a program's pointers are 32 bits */
-static uint32_t cpu, redirected;
-static int worker_cpu;
+static uint32_t redirected;
 static uint64_t now = 1000000;	/* us */
 
 static void *
@@ -116,23 +117,30 @@ bpf_redirect_neigh(uint32_t ifindex, void *params, int len, uint64_t flags)
 	return TC_ACT_REDIRECT;
 }
 
-static uint32_t
-bpf_get_smp_processor_id(void)
-{
-	return cpu;
-}
-
 static uint64_t
 bpf_ktime_get_ns(void)
 {
 	return now * 1000;
 }
 
-/* Where fast.c runs. */
-int
-sched_getcpu(void)
+static long
+bpf_skb_change_type(struct __sk_buff *skb, uint32_t type)
 {
-	return worker_cpu;
+	skb->pkt_type = type;
+	return 0;
+}
+
+static uint32_t
+bpf_set_hash(struct __sk_buff *skb, uint32_t hash)
+{
+	skb->hash = hash;
+	return 0;
+}
+
+static void
+bpf_set_hash_invalid(struct __sk_buff *skb)
+{
+	skb->hash = 0;
 }
 
 /* --- packets ----------------------------------------------------------------- */
@@ -151,7 +159,7 @@ static struct __sk_buff
 skb_of(const uint8_t *packet, size_t len)
 {
 	struct __sk_buff skb = { .protocol = bpf_htons(ETH_P_IP),
-	    .len = (uint32_t)len };
+	    .len = (uint32_t)len, .ifindex = CLIENT_IFINDEX };
 
 	memcpy(room + HEADROOM, packet, len);
 	skb.data = (uint32_t)(uintptr_t)(room + HEADROOM);
@@ -222,16 +230,165 @@ got(struct side *s, const uint8_t *p, size_t len, uint32_t seq)
 	memcpy(f->byte, p, len);
 }
 
+/* --- the device's queue of one CPU ------------------------------------------- */
+
+struct queued {
+	bool worker;		/* from it */
+	struct frame frame;
+	uint8_t packet[256];
+	struct __sk_buff skb;
+};
+
+static struct queued queue[LOG_MAX];
+static unsigned queue_head, queue_tail;
+
+static void user(struct side *s, const struct frame *f);
+static struct __sk_buff from_tunnel(const struct frame *f, bool from_relay);
+
+static struct queued *
+put(const struct frame *f, bool worker)
+{
+	struct queued *q = &queue[queue_tail++ % LOG_MAX];
+
+	assert_true(queue_tail - queue_head < LOG_MAX);
+	q->worker = worker;
+	q->frame = *f;
+	return q;
+}
+
 /* One that user space passes on. */
 static void
 pass(struct side *s, const uint8_t *p, size_t len, uint32_t seq)
 {
-	got(s, p, len, seq);
-	if (s->has_fast) {
-		fast.sent++;
-		state[0].arrived++;
+	struct frame f = { .seq = seq, .len = len };
+
+	if (!s->has_fast) {
+		got(s, p, len, seq);
+		return;
 	}
+	memcpy(f.byte, p, len);
+	s->flow.channel.n_put++;
+	put(&f, true);
 }
+
+/* Frames of the worker go to the tunnel in any case. */
+static void
+take_from_worker(const struct frame *f)
+{
+	struct __sk_buff skb = from_tunnel(f, true);
+
+	assert_int_equal(pptpctrl_out(&skb), TC_ACT_REDIRECT);
+	assert_int_equal(redirected, OUR_IFINDEX);
+	assert_int_equal(skb.hash, HASH);
+	skb.tc_index = 0;
+	assert_int_equal(pptpctrl_queued(&skb), TC_ACT_UNSPEC);
+	got(&fast_side, f->byte, f->len, f->seq);
+}
+
+/* A client's that user space is to judge, as it came. */
+static void
+take_back(struct __sk_buff *skb, const uint8_t *packet, size_t len)
+{
+	assert_int_equal(redirected, CLIENT_IFINDEX);
+	assert_int_equal(skb->hash, 0);
+	skb->pkt_type = PACKET_OTHERHOST;	/* for all that it knows */
+	assert_int_equal(pptpctrl_in(skb), TC_ACT_UNSPEC);
+	assert_int_equal(skb->tc_index, 0);
+	assert_int_equal(skb->pkt_type, PACKET_HOST);
+	assert_memory_equal(room + HEADROOM, packet, len);
+}
+
+static void
+expect_l2tp(const struct __sk_buff *skb)
+{
+	const uint8_t *p = (const uint8_t *)(uintptr_t)skb->data;
+
+	assert_int_equal(skb->pkt_type, PACKET_HOST);
+	assert_int_equal(ip_sum((const struct iphdr *)(const void *)(p + 14)),
+	    0);
+	assert_memory_equal(p + 26, &dev.far, 4);
+	assert_memory_equal(p + 30, &dev.near, 4);
+	assert_memory_equal(p + 34, &dev.relay_port, 2);
+	assert_memory_equal(p + 36, &dev.kernel_port, 2);
+	assert_int_equal(p[46] << 8 | p[47], CALL);
+}
+
+static void
+to_user(const struct frame *f)
+{
+	fast_look(&fast_side.flow, now);
+	fast_take(&fast_side.flow, now);
+	user(&fast_side, f);
+}
+
+/* What is first in the queue leaves it; forwarded frames are entered in the
+ * log with the number that they had. */
+static int
+leave_queue(void)
+{
+	struct queued *q = &queue[queue_head++ % LOG_MAX], *again;
+	uint32_t hash = q->skb.hash;
+	const uint8_t *p;
+	int r;
+
+	if (q->worker) {
+		take_from_worker(&q->frame);
+		return TC_ACT_UNSPEC;
+	}
+	q->skb = skb_of(q->packet, q->skb.len);
+	q->skb.tc_index = CLIENT_IFINDEX;
+	q->skb.pkt_type = PACKET_OTHERHOST;
+	q->skb.hash = hash;
+	r = pptpctrl_queued(&q->skb);
+	if (r == TC_ACT_REDIRECT && redirected == OUR_IFINDEX) {
+		assert_int_equal(q->skb.hash, hash + 1);
+		again = put(&q->frame, false);
+		*again = *q;
+	} else if (r == TC_ACT_REDIRECT) {
+		take_back(&q->skb, q->packet, q->skb.len);
+		to_user(&q->frame);
+	} else if (r == TC_ACT_UNSPEC) {
+		expect_l2tp(&q->skb);
+		p = (const uint8_t *)(uintptr_t)q->skb.data;
+		got(&fast_side, p + 48, (size_t)(p[38] << 8 | p[39]) - 14,
+		    q->frame.seq);
+	} else {
+		assert_int_equal(r, TC_ACT_SHOT);
+	}
+	return r;
+}
+
+static void
+empty_queue(void)
+{
+	while (queue_head != queue_tail)
+		leave_queue();
+}
+
+/* A packet comes in.  True: it is queued. */
+static bool
+enter(const struct frame *f, const uint8_t *packet, size_t len)
+{
+	struct __sk_buff skb = skb_of(packet, len);
+	struct queued *q;
+
+	redirected = 0;
+	if (pptpctrl_in(&skb) != TC_ACT_REDIRECT) {
+		assert_int_equal(redirected, 0);
+		assert_memory_equal(room + HEADROOM, packet, len);
+		return false;
+	}
+	assert_int_equal(redirected, OUR_IFINDEX);
+	assert_int_equal(skb.tc_index, CLIENT_IFINDEX);
+	assert_int_equal(skb.hash, HASH);
+	assert_memory_equal(room + HEADROOM, packet, len);
+	q = put(f, false);
+	memcpy(q->packet, packet, len);
+	q->skb = skb;
+	return true;
+}
+
+/* --- user space ---------------------------------------------------------------- */
 
 static void
 judge(struct side *s, const struct frame *f)
@@ -285,61 +442,16 @@ user(struct side *s, const struct frame *f)
 		drain(s);
 }
 
-/* By way of the kernel's queue to the tunnel's socket. */
-static void
-arrive(const struct __sk_buff *skb)
-{
-	struct __sk_buff copy = *skb;
-
-	assert_int_equal(pptpctrl_arrived(&copy), TC_ACT_UNSPEC);
-}
-
-/* What the program does with a packet; forwarded ones are entered in the log
- * with the number that they had. */
-static int
-program(struct side *s, const uint8_t *packet, size_t len, uint32_t seq)
-{
-	struct __sk_buff skb = skb_of(packet, len);
-	const uint8_t *p;
-	size_t payload;
-	int r;
-
-	redirected = 0;
-	r = pptpctrl_in(&skb);
-	if (r != TC_ACT_REDIRECT) {
-		assert_true(r == TC_ACT_UNSPEC || r == TC_ACT_SHOT);
-		/* Untouched. */
-		if (r == TC_ACT_UNSPEC)
-			assert_memory_equal(room + HEADROOM, packet, len);
-		return r;
-	}
-	assert_int_equal(redirected, OUR_IFINDEX);
-	p = (const uint8_t *)(uintptr_t)skb.data;
-	payload = (size_t)(p[38] << 8 | p[39]) - 14;
-	assert_memory_equal(p, dev.mac, 6);
-	assert_int_equal(ip_sum((const struct iphdr *)(const void *)(p + 14)),
-	    0);
-	assert_memory_equal(p + 26, &dev.far, 4);
-	assert_memory_equal(p + 30, &dev.near, 4);
-	assert_int_equal(p[46] << 8 | p[47], CALL);
-	got(s, p + 48, payload, seq);
-	arrive(&skb);
-	return r;
-}
-
 static void
 input(struct side *s, const struct frame *f, bool ack)
 {
 	uint8_t packet[256];
 	size_t len = gre_packet(packet, f, ack);
 
-	if (s->has_fast) {
-		if (program(s, packet, len, f->seq) != TC_ACT_UNSPEC)
-			return;
-		fast_look(&s->flow, now);
-		assert_true(fast_take(&fast, &s->flow, now));
-	}
-	user(s, f);
+	if (!s->has_fast)
+		user(s, f);
+	else if (!enter(f, packet, len))
+		to_user(f);
 }
 
 static void
@@ -384,17 +496,17 @@ begin(void)
 	memset(state, 0, sizeof(state));
 	memset(&fast, 0, sizeof(fast));
 	fast.state = state;
-	cpu = 0;
-	worker_cpu = 0;
+	queue_head = queue_tail = 0;
 	now = 1000000;
 	dev = (struct offload_dev){ .ifindex = OUR_IFINDEX,
 	    .near = htonl(0xa9fe0a0a), .far = htonl(0xa9fe0a0b),
 	    .kernel_port = htons(4001), .relay_port = htons(4002),
-	    .tunnel = htons(99), .mac = { 2, 1, 2, 3, 4, 5 } };
+	    .tunnel = htons(99) };
 	memcpy(&call[CALL].peer, peer, 4);
 	memcpy(&call[CALL].own, own, 4);
 	call[CALL].ifindex = CLIENT_IFINDEX;
 	call[CALL].mtu = 1500;
+	call[CALL].hash = HASH;
 	call[CALL].peer_call = htons(17);
 	side_init(&plain, false);
 	side_init(&fast_side, true);
@@ -466,8 +578,9 @@ both(const struct frame *f)
 
 	input(&plain, f, ack);
 	input(&fast_side, f, ack);
+	empty_queue();
 	if (rnd(4) != 0)
-		fast_give(&fast, &fast_side.flow, now);
+		fast_give(&fast_side.flow, now);
 }
 
 static void
@@ -476,9 +589,10 @@ tick(uint64_t us)
 	now += us;
 	expire(&plain);
 	expire(&fast_side);
+	empty_queue();
 	if (rnd(3) == 0)
 		fast_look(&fast_side.flow, now);
-	fast_give(&fast, &fast_side.flow, now);
+	fast_give(&fast_side.flow, now);
 }
 
 static void
@@ -615,20 +729,33 @@ ready(uint32_t seq)
 
 	begin();
 	input(&fast_side, &f, false);
+	empty_queue();
 	fast_start(&fast, &fast_side.flow);
-	fast_give(&fast, &fast_side.flow, now);
+	fast_give(&fast_side.flow, now);
 	assert_true(state[CALL].word & OFFLOAD_FAST);
 	return mppe_frame(seq + 1, 8, 0);
 }
 
+/* TC_ACT_UNSPEC: it is forwarded, TC_ACT_REDIRECT: left to user space, in the
+ * end. */
 static int
 judge_packet(const uint8_t *packet, size_t len)
 {
 	struct __sk_buff skb = skb_of(packet, len);
 	int r = pptpctrl_in(&skb);
 
-	if (r == TC_ACT_UNSPEC)
+	if (r != TC_ACT_REDIRECT) {
 		assert_memory_equal(room + HEADROOM, packet, len);
+		return TC_ACT_REDIRECT;
+	}
+	skb.pkt_type = PACKET_OTHERHOST;
+	do
+		r = pptpctrl_queued(&skb);
+	while (r == TC_ACT_REDIRECT && redirected == OUR_IFINDEX);
+	if (r == TC_ACT_REDIRECT)
+		take_back(&skb, packet, len);
+	else if (r == TC_ACT_UNSPEC)
+		expect_l2tp(&skb);
 	return r;
 }
 
@@ -675,20 +802,20 @@ what_is_not_expected_is_untouched(void **state_)
 		packet[wrong[i].at] = wrong[i].value;
 		if (wrong[i].fix)
 			fix_sum(packet);
-		if (judge_packet(packet, len) != TC_ACT_UNSPEC)
+		if (judge_packet(packet, len) != TC_ACT_REDIRECT)
 			fail_msg("byte %u as %02x", wrong[i].at,
 			    wrong[i].value);
 		len = gre_packet(packet, &f, false);
-		assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
+		assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
 	}
 	/* Too short to be MPPE's: nothing after the count. */
 	f = ready(100);
 	f.len = 6;
 	len = gre_packet(packet, &f, false);
-	assert_int_equal(judge_packet(packet, len + 20), TC_ACT_UNSPEC);
+	assert_int_equal(judge_packet(packet, len + 20), TC_ACT_REDIRECT);
 	f.len = 7;
 	len = gre_packet(packet, &f, false);
-	assert_int_equal(judge_packet(packet, len + 20), TC_ACT_REDIRECT);
+	assert_int_equal(judge_packet(packet, len + 20), TC_ACT_UNSPEC);
 }
 
 static void
@@ -709,128 +836,114 @@ not_for_us_or_paused(void **state_)
 	skb = skb_of(packet, len);
 	skb.gso_segs = 2;
 	assert_int_equal(pptpctrl_in(&skb), TC_ACT_UNSPEC);
+	skb = skb_of(packet, len);
+	skb.tc_index = 1;	/* somebody else's */
+	assert_int_equal(pptpctrl_in(&skb), TC_ACT_UNSPEC);
+	skb = skb_of(packet, len);
+	skb.ifindex = OFFLOAD_BACK;
+	assert_int_equal(pptpctrl_in(&skb), TC_ACT_UNSPEC);
 	dev.paused = 1;
-	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
+	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
 	dev.paused = 0;
 	memset(&call[CALL], 0, sizeof(call[CALL]));
-	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
+	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
 }
 
-/* What CPU 0 has in its queue, or on its way to PPP, must not be overtaken by
- * CPU 1. */
+/* The worker's frames and the program's meet in the queue, which lags behind:
+ * all arrive, in order. */
 static void
-two_cpus_keep_order(void **state_)
+the_queue_keeps_order(void **state_)
 {
-	struct frame a = ready(0xffffffff), b = mppe_frame(1, 9, 0);
-	struct __sk_buff first;
-	uint8_t packet[256];
-	size_t len = gre_packet(packet, &a, false);
+	unsigned forwarded = 0;
 
 	(void)state_;
-	first = skb_of(packet, len);
-	assert_int_equal(pptpctrl_in(&first), TC_ACT_REDIRECT);
-	cpu = 1;
-	memmove(room + ROOM, room, ROOM);
-	len = gre_packet(packet, &b, false);
-	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
-	now += OFFLOAD_SETTLE_US;
-	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
-	now -= OFFLOAD_SETTLE_US;
-	memmove(room, room + ROOM, ROOM);
-	arrive(&first);
-	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
-	now += OFFLOAD_SETTLE_US;
-	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
-	/* The same CPU's queue keeps its order by itself. */
-	b = mppe_frame(2, 10, 0);
-	len = gre_packet(packet, &b, false);
-	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
+	for (uint64_t seed = 1; seed <= 500; seed++) {
+		rng = seed;
+		client_seq = (uint32_t)seed * 3 - 9;
+		ready(client_seq);
+		client_count = 7;
+		client_seq++;
+		for (int i = 0; i < 300; i++) {
+			struct frame f = next_frame();
+
+			input(&fast_side, &f, rnd(2));
+			if (rnd(3) == 0)
+				fast_give(&fast_side.flow, now);
+			for (uint32_t n = rnd(seed % 2 ? 3 : 5); n > 0 &&
+			    queue_head != queue_tail; n--)
+				leave_queue();
+			now += rnd(20);
+		}
+		empty_queue();
+		fast_look(&fast_side.flow, now);
+		for (unsigned i = 0; i < fast_side.n_got; i++)
+			if (fast_side.got[i].seq != client_seq - 301 + i)
+				fail_msg("seed %llu: frame %u has number %u",
+				    (unsigned long long)seed, i,
+				    fast_side.got[i].seq);
+		assert_int_equal(fast_side.n_got, 301);
+		forwarded += fast_side.flow.counts.fast_rx;
+	}
+	assert_true(forwarded > 500 * 300 / 10);
 }
 
-/* Nor by the worker. */
+/* A frame that comes a little early, since the one before it is still with
+ * another CPU, stays in the queue for a while. */
 static void
-the_worker_waits(void **state_)
+a_little_early(void **state_)
+{
+	struct frame a = ready(100), b = mppe_frame(102, 9, 0);
+	struct frame c = mppe_frame(104, 11, 0);
+	uint8_t packet[256];
+	size_t len = gre_packet(packet, &b, false);
+	unsigned times = 0;
+
+	(void)state_;
+	assert_true(enter(&b, packet, len));
+	for (int i = 0; i < 5; i++)
+		leave_queue();
+	len = gre_packet(packet, &a, false);
+	assert_true(enter(&a, packet, len));
+	empty_queue();
+	fast_look(&fast_side.flow, now);
+	assert_int_equal(fast_side.flow.counts.fast_rx, 2);
+	assert_int_equal(fast_side.got[1].seq, 101);
+	assert_int_equal(fast_side.got[2].seq, 102);
+	/* But not for ever. */
+	len = gre_packet(packet, &c, false);
+	assert_true(enter(&c, packet, len));
+	for (; queue_head != queue_tail; times++)
+		leave_queue();
+	assert_int_equal(times, AGAIN_MAX + 1);
+	assert_false(state[CALL].word & OFFLOAD_FAST);
+}
+
+/* Frames of the worker's that do not arrive are waited for a while. */
+static void
+lost_ones_are_forgotten(void **state_)
 {
 	struct frame f = ready(100);
-	struct __sk_buff skb;
 	uint8_t packet[256];
 	size_t len = gre_packet(packet, &f, false);
 
 	(void)state_;
-	state[0].cpus = 2;
-	cpu = 1;
-	skb = skb_of(packet, len);
-	assert_int_equal(pptpctrl_in(&skb), TC_ACT_REDIRECT);
-	worker_cpu = 1;
-	assert_false(fast_take(&fast, &fast_side.flow, now));
-	/* It left the queue of CPU 1: but only there it is known to be done. */
-	arrive(&skb);
-	worker_cpu = 0;
-	assert_false(fast_take(&fast, &fast_side.flow, now));
-	now += OFFLOAD_SETTLE_US - 1;
-	assert_false(fast_take(&fast, &fast_side.flow, now));
-	worker_cpu = 1;
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-	worker_cpu = 0;
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-
-	/* One that its CPU lost. */
-	f = ready(100);
-	len = gre_packet(packet, &f, false);
-	skb = skb_of(packet, len);
-	assert_int_equal(pptpctrl_in(&skb), TC_ACT_REDIRECT);
-	assert_false(fast_take(&fast, &fast_side.flow, now));
-	now += OFFLOAD_SETTLE_US;
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-
-	/* None was passed on since the call was given. */
-	ready(100);
-	state[0].cpus = 2;
-	worker_cpu = 1;
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-}
-
-static bool
-given(void)
-{
-	fast_give(&fast, &fast_side.flow, now);
-	return state[CALL].word & OFFLOAD_FAST;
-}
-
-/* And the program does not overtake the worker. */
-static void
-the_program_waits(void **state_)
-{
-	(void)state_;
-	ready(100);
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-	fast.sent++;
-	fast.sent_at = now;
-	assert_false(given());
-	state[0].arrived++;
-	assert_true(given());
-	/* It was sent from another CPU. */
-	state[0].cpus = 2;
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-	worker_cpu = 1;
-	assert_false(given());
-	now += OFFLOAD_SETTLE_US - 1;
-	assert_false(given());
-	now++;
-	assert_true(given());
-	/* One of them was lost on its way. */
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-	fast.sent++;
-	fast.sent_at = now;
-	assert_false(given());
-	now += OFFLOAD_SETTLE_US;
-	assert_true(given());
-	/* Another call's frames are on their way, this one's long there. */
-	assert_true(fast_take(&fast, &fast_side.flow, now));
-	now += OFFLOAD_SETTLE_US;
-	fast.sent++;
-	fast.sent_at = now;
-	assert_true(given());
+	fast_look(&fast_side.flow, now);
+	fast_take(&fast_side.flow, now);
+	fast_side.flow.channel.n_put += 2;
+	fast_give(&fast_side.flow, now);
+	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
+	for (int i = 0; i < 2; i++) {
+		now += 49999;
+		fast_look(&fast_side.flow, now);
+		fast_take(&fast_side.flow, now);
+		fast_give(&fast_side.flow, now);
+		assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
+	}
+	now += 2;
+	fast_look(&fast_side.flow, now);
+	fast_take(&fast_side.flow, now);
+	fast_give(&fast_side.flow, now);
+	assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
 }
 
 /* --- to the client ------------------------------------------------------------- */
@@ -927,6 +1040,7 @@ to_the_client(void **state_)
 	assert_int_equal(pkt.seq, 1);
 	assert_false(pkt.has_ack);
 	input(&fast_side, &f, false);
+	empty_queue();
 	pkt = expect_sent(from_tunnel(&data, false));
 	assert_true(pkt.has_ack);
 	assert_int_equal(pkt.ack, 501);
@@ -1026,6 +1140,7 @@ another_worker_goes_on(void **state_)
 
 	(void)state_;
 	input(&fast_side, &f, false);
+	empty_queue();
 	give_out();
 	expect_sent(from_tunnel(&data, false));
 	memset(&fast_side.flow.fast, 0, sizeof(fast_side.flow.fast));
@@ -1036,6 +1151,7 @@ another_worker_goes_on(void **state_)
 	assert_int_equal(fast_side.flow.filter.mppe_count, 8);
 	f = mppe_frame(502, 9, 1);
 	input(&fast_side, &f, false);
+	empty_queue();
 	assert_int_equal(fast_side.n_got, 3);
 }
 
@@ -1046,9 +1162,9 @@ main(void)
 		cmocka_unit_test(same_frames_reach_ppp),
 		cmocka_unit_test(what_is_not_expected_is_untouched),
 		cmocka_unit_test(not_for_us_or_paused),
-		cmocka_unit_test(two_cpus_keep_order),
-		cmocka_unit_test(the_worker_waits),
-		cmocka_unit_test(the_program_waits),
+		cmocka_unit_test(the_queue_keeps_order),
+		cmocka_unit_test(a_little_early),
+		cmocka_unit_test(lost_ones_are_forgotten),
 		cmocka_unit_test(to_the_client),
 		cmocka_unit_test(the_worker_has_its_turn),
 		cmocka_unit_test(a_lost_frame_is_not_waited_for),

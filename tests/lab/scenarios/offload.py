@@ -299,6 +299,16 @@ def sequence(noise, number, count):
     return sent, number, count
 
 
+def behind_programs():
+    """A device that shows what the programs let through to the tunnel's socket, as it is then:
+    what tcpdump sees on their own device they have not seen yet."""
+    run("srv", "ip", "link", "add", "seen", "type", "dummy")
+    run("srv", "ip", "link", "set", "seen", "up")
+    run("srv", "tc", "filter", "add", "dev", DEVICE, "ingress", "pref", "60000", "matchall",
+        "action", "mirred", "egress", "mirror", "dev", "seen")
+    return "seen"
+
+
 def delivered(lab, seed, conf):
     """Identities of the frames that the kernel's PPP gets, in order, and the call's entry."""
     server = lab.server(datapath="relay", conf=conf)
@@ -315,7 +325,7 @@ def delivered(lab, seed, conf):
     poll(newest, "a frame of the client is captured")
     lab.net.block_gre(call.ns)
     last, call_id = newest(), server.calls()[0]["call"]
-    inner = lab.capture("srv", DEVICE if conf == ON else "lo", "udp", "inner")
+    inner = lab.capture("srv", behind_programs() if conf == ON else "lo", "udp", "inner")
     packets, next_number, next_count = sequence(
         random.Random(seed), last.seq + 1, struct.unpack_from("!H", last.payload, 4)[0] + 1)
 
@@ -351,6 +361,8 @@ def delivered(lab, seed, conf):
     lab.net.unblock_gre(call.ns)
     call.kill()
     server.stop()
+    if conf == ON:
+        run("srv", "ip", "link", "delete", "seen")
     lab.expect_clean()
     return got(), entry
 
