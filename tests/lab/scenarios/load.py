@@ -90,7 +90,7 @@ def few_descriptors(lab):
     load.wait("up")
     poll(lambda: [call["state"] for call in server.calls()] == FIT * ["up"], "they are up", 60)
     before = server.identities()
-    each = (len(processes.descriptors(manager)) - server.idle[manager]) / FIT
+    each = round((len(processes.descriptors(manager)) - server.idle[manager]) / FIT)
     lab.expect(each <= 5, f"the manager has {each} files open for each call, not 5")
     limits = {resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in server.pppds()}
     lab.expect(limits == {(SOFT, FILES)}, f"pppd's limit is not that of the start: {limits}")
