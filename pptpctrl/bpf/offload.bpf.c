@@ -39,6 +39,7 @@
 #define LATE_NS		1000000000ull
 
 #define IP_FRAGMENT	0x3fff
+#define FAMILY_IPV4	2	/* AF_INET, whose header is not for BPF */
 #define TTL		64
 
 struct {
@@ -290,7 +291,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 		if (ahead <= AHEAD_MAX && times < AGAIN_MAX)
 			return to_queue(skb, dev, call, times + 1);
 		if (-ahead > LATE_MAX || (word & OFFLOAD_LEARN) ||
-		    bpf_ktime_get_ns() - st->last_in > LATE_NS)
+		    bpf_ktime_get_coarse_ns() - st->last_in > LATE_NS)
 			return send_back(skb);
 		__sync_fetch_and_add(&st->late, 1);
 		return TC_ACT_SHOT;
@@ -326,7 +327,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	t->l2tp.tunnel = dev->tunnel;
 	t->l2tp.session = bpf_htons((__u16)id);
 	__sync_fetch_and_add(&st->rx_bytes, payload);
-	st->last_in = bpf_ktime_get_ns();
+	st->last_in = bpf_ktime_get_coarse_ns();
 	bpf_skb_change_type(skb, PACKET_HOST);
 	return TC_ACT_UNSPEC;
 }
@@ -411,6 +412,7 @@ pptpctrl_out(struct __sk_buff *skb)
 	struct offload_call *call;
 	struct offload_dev *dev;
 	struct gre_packet *g;
+	struct bpf_redir_neigh nh = { .nh_family = FAMILY_IPV4 };
 	__u32 zero = 0, payload, seq, ack, id, got;
 	bool with_ack, may;
 	__u8 tos;
@@ -465,7 +467,11 @@ pptpctrl_out(struct __sk_buff *skb)
 		g->ack = bpf_htonl(got);
 	__sync_fetch_and_add(&st->tx_frames, 1);
 	__sync_fetch_and_add(&st->tx_bytes, payload);
-	return bpf_redirect_neigh(call->ifindex, 0, 0, 0);
+	nh.ipv4_nh = call->next;
+	if (nh.ipv4_nh == 0)
+		return bpf_redirect_neigh(call->ifindex, 0, 0, 0);
+	/* The kernel needs not look for a route. */
+	return bpf_redirect_neigh(call->ifindex, &nh, sizeof(nh), 0);
 }
 
 char _license[] SEC("license") = "GPL";

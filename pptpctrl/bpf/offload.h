@@ -27,6 +27,7 @@ struct offload_dev {
 struct offload_call {
 	__u32 peer, own;	/* peer 0: not in use */
 	__u32 ifindex;		/* towards peer; 0: user space sends */
+	__u32 next;		/* hop towards peer; 0: of another family */
 	__u32 mtu;
 	__u32 hash;		/* chooses the CPU whose queue it is in */
 	__u16 peer_call;	/* network order */

@@ -216,17 +216,18 @@ static void
 find_way(struct offload *o, struct offload_call *c)
 {
 	struct in_addr peer = { c->peer }, own = { c->own };
-	unsigned mtu, route_mtu;
-	int ifindex;
+	struct rtnl_way way;
+	unsigned mtu;
 
-	c->ifindex = c->mtu = 0;
-	if (rtnl_route(peer, own, &ifindex, &route_mtu) < 0)
+	c->ifindex = c->mtu = c->next = 0;
+	if (rtnl_route(peer, own, &way) < 0)
 		return;
-	mtu = usable(ifindex);
-	if (mtu == 0 || !have_port(o, ifindex))
+	mtu = usable(way.ifindex);
+	if (mtu == 0 || !have_port(o, way.ifindex))
 		return;
-	c->ifindex = (uint32_t)ifindex;
-	c->mtu = route_mtu > 0 && route_mtu < mtu ? route_mtu : mtu;
+	c->ifindex = (uint32_t)way.ifindex;
+	c->next = way.next.s_addr;
+	c->mtu = way.mtu > 0 && way.mtu < mtu ? way.mtu : mtu;
 }
 
 /* --- calls -------------------------------------------------------------- */

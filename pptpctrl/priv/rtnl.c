@@ -263,15 +263,15 @@ metric_mtu(struct rtattr *metrics)
 }
 
 int
-rtnl_route(struct in_addr peer, struct in_addr own, int *ret_ifindex,
-    unsigned *ret_mtu)
+rtnl_route(struct in_addr peer, struct in_addr own,
+    struct rtnl_way *ret_way)
 {
 	uint8_t reply[SHORT_REPLY] __attribute__((aligned(8)));
 	struct nlmsghdr *h = (struct nlmsghdr *)(void *)reply;
-	int ifindex = 0, left;
-	unsigned mtu = 0;
+	struct rtnl_way way = { .next = peer };
 	struct rtattr *a;
 	struct rtmsg *r;
+	int left;
 	struct msg m;
 	ssize_t n;
 
@@ -295,12 +295,15 @@ rtnl_route(struct in_addr peer, struct in_addr own, int *ret_ifindex,
 	left = (int)RTM_PAYLOAD(h);
 	for (a = RTM_RTA(r); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
 		if (a->rta_type == RTA_OIF)
-			memcpy(&ifindex, RTA_DATA(a), sizeof(ifindex));
+			memcpy(&way.ifindex, RTA_DATA(a), sizeof(way.ifindex));
 		else if (a->rta_type == RTA_METRICS)
-			mtu = metric_mtu(a);
+			way.mtu = metric_mtu(a);
+		else if (a->rta_type == RTA_GATEWAY)
+			memcpy(&way.next, RTA_DATA(a), sizeof(way.next));
+		else if (a->rta_type == RTA_VIA)
+			way.next.s_addr = 0;
 	}
-	*ret_ifindex = ifindex;
-	*ret_mtu = mtu;
+	*ret_way = way;
 	return 0;
 }
 

@@ -27,10 +27,15 @@ int rtnl_delete(int ifindex);
  * the kernel does not say. */
 bool rtnl_has_address(struct in_addr addr);
 
-/* Which way leads from own to peer?  0 with the device's index and the
- * route's MTU (0: the device's), or -1 with errno. */
-int rtnl_route(struct in_addr peer, struct in_addr own, int *ret_ifindex,
-    unsigned *ret_mtu);
+struct rtnl_way {
+	int ifindex;
+	unsigned mtu;		/* the route's; 0: the device's */
+	struct in_addr next;	/* the gateway, or the peer; 0: IPv6's */
+};
+
+/* Which way leads from own to peer?  0, or -1 with errno. */
+int rtnl_route(struct in_addr peer, struct in_addr own,
+    struct rtnl_way *ret_way);
 
 /* Is there a BPF filter at this place of the interface's ingress hook, and
  * does the name of its program begin with name? */

@@ -43,7 +43,7 @@ static long bpf_skb_adjust_room(struct __sk_buff *skb, int32_t diff,
 static long bpf_redirect(uint32_t ifindex, uint64_t flags);
 static long bpf_redirect_neigh(uint32_t ifindex, void *params, int len,
     uint64_t flags);
-static uint64_t bpf_ktime_get_ns(void);
+static uint64_t bpf_ktime_get_coarse_ns(void);
 static long bpf_skb_change_type(struct __sk_buff *skb, uint32_t type);
 static uint32_t bpf_set_hash(struct __sk_buff *skb, uint32_t hash);
 static void bpf_set_hash_invalid(struct __sk_buff *skb);
@@ -118,7 +118,7 @@ bpf_redirect_neigh(uint32_t ifindex, void *params, int len, uint64_t flags)
 }
 
 static uint64_t
-bpf_ktime_get_ns(void)
+bpf_ktime_get_coarse_ns(void)
 {
 	return now * 1000;
 }
