@@ -187,8 +187,8 @@ int notify_start(struct launcher *la);
 /* Numbers of calls are others now: tell systemd soon. */
 void notify_changed(struct launcher *la);
 
-/* The worker answered. */
-void notify_pong(struct launcher *la);
+/* The worker said something, be it not the answer: it lives. */
+void notify_heard(struct launcher *la);
 
 /* Take no new calls, or take them again. */
 void drain_set(struct launcher *la, bool on);

@@ -83,8 +83,10 @@ on_ping_timer(sd_event_source *src, uint64_t usec, void *arg)
 }
 
 void
-notify_pong(struct launcher *la)
+notify_heard(struct launcher *la)
 {
+	if (la->pinged == 0)
+		return;
 	la->pinged = 0;
 	sd_notify(0, "WATCHDOG=1");
 }

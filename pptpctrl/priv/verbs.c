@@ -369,6 +369,7 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 		condemn_worker(la, "a malformed request");
 		return;
 	}
+	notify_heard(la);
 	c = la->call[req.call];
 	switch ((enum req_op)req.op) {
 	case REQ_OPEN:
@@ -414,7 +415,6 @@ on_worker(void *arg, const void *buf, size_t len, int fd)
 		keep_drop_tcp(&la->l->keep, req.key);
 		break;
 	case REQ_PONG:
-		notify_pong(la);
 		break;
 	case REQ_DRAIN:
 	case REQ_RESUME:
