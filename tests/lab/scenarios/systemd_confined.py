@@ -133,7 +133,7 @@ def limits(lab):
     call = lab.client(up=True)
     with open(f"/proc/{server.process.pid}/limits") as text:
         files = re.search(r"Max open files +(\d+) +(\d+)", text.read()).groups()
-    lab.expect(files[1] == "1048", f"descriptors: {files}")
+    lab.expect(files[1] == "2438", f"descriptors: {files}")
     lab.expect(server.show("FileDescriptorStoreMax") == "588", "the store")
     lab.expect(control("pids.max") == "100", f"tasks: {control('pids.max')}")
     lab.expect(control("memory.max") == str(560 << 20), f"memory: {control('memory.max')}")
