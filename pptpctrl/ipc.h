@@ -17,8 +17,8 @@ struct ipc;
 
 /*
  * One message arrived: buf[0..len); fd is -1, IPC_FD_LOST, or a descriptor
- * that the callee now owns.  len 0: the other end is gone, or sent something that is
- * not a message; nothing more will come.  The handler may free the ipc.
+ * that the callee now owns.  len 0: the other end is gone, or sent something
+ * that is not a message; nothing more will come.  The handler may free the ipc.
  */
 typedef void (*ipc_fn)(void *arg, const void *buf, size_t len, int fd);
 

@@ -408,10 +408,13 @@ limit_user(struct session *s)
 	conn_terminate(s->conn, s->slot, CALL_END_USER_LIMIT);
 }
 
-/* From now on its connection gives way to nobody. */
+/* From now on its connection gives way to nobody.  On the kernel path a banned
+ * user's call may come up while it is ended: that must not lift the ban. */
 static void
 established(struct session *s)
 {
+	if (s->auth_failed)
+		return;
 	s->flow.trusted = true;
 	if (s->authenticated)
 		return;

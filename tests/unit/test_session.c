@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sessions, between a launcher and control connections that only note what
- * they are told: which call ids are in use, and when. */
+ * they are told: which call ids are in use, and when; what a ban outlives. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@ static uint64_t now;
 static uint16_t last_id;		/* of conn_opened */
 static enum call_open_result last_result;
 static struct req last_req;
+static struct admit_client client;
 
 /* --- what is around sessions ----------------------------------------------- */
 
@@ -74,7 +75,7 @@ struct admit_client *
 conn_admit(struct conn *c)
 {
 	(void)c;
-	return NULL;
+	return &client;
 }
 
 void conn_gre(struct conn *c, unsigned slot) { (void)c; (void)slot; }
@@ -173,6 +174,51 @@ an_id_that_is_taken_on_this_host_rests(void **state)
 	assert_int_equal(whole_call(), 0);
 }
 
+static void
+event(uint16_t id, enum ev_type type, const char *name)
+{
+	struct rep rep = { .op = REP_EVENT, .call = id, .ev = { .type = type,
+	    .auth = EV_AUTH_MSCHAPV2 } };
+
+	strcpy(rep.ev.name, name);
+	session_reply(&w, &rep, -1);
+}
+
+/* On the kernel path pppd has let a banned user in before we know of him, and
+ * his call may come up while it is ended. */
+static void
+a_ban_outlives_a_call_that_is_ended_for_it(void **state)
+{
+	struct call call = { .end = CALL_END_BANNED };
+	struct rep opened = { .op = REP_OPENED, .status = REP_OPEN_OK };
+	struct session *s;
+	struct admit_client *victim;
+	enum admit_count why;
+	uint64_t wait;
+
+	(void)state;
+	conf.limits.ban_after.n = 1;
+	conf.limits.ban_time.n = 600;
+	conf.limits.source_prefix.n = 32;
+	conf.limits.max_half_open.n = conf.limits.max_unauthenticated.n = 9;
+	w.path = CONF_DP_KERNEL;
+	w.admit = admit_new(&conf.limits, 9, 1);
+	assert_non_null(w.admit);
+	assert_true(admit_connect(w.admit, &client, (struct in_addr){ 5 }, now,
+	    &wait, &victim, &why));
+	assert_true(admit_failed(w.admit, &client, "alice", now));
+	s = session_open(&w, conn, 0, 1);
+	assert_non_null(s);
+	opened.call = last_req.call;
+	session_reply(&w, &opened, -1);
+	event(last_id, EV_AUTH, "alice");
+	event(last_id, EV_UP, "alice");
+	session_free(s, &call);
+	assert_int_equal(admit_unban(w.admit, "alice"), 1);
+	admit_gone(w.admit, &client);
+	admit_free(w.admit);
+}
+
 int
 main(void)
 {
@@ -181,6 +227,8 @@ main(void)
 		    no_calls),
 		cmocka_unit_test_setup(an_id_that_is_taken_on_this_host_rests,
 		    no_calls),
+		cmocka_unit_test_setup(
+		    a_ban_outlives_a_call_that_is_ended_for_it, no_calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
