@@ -206,10 +206,15 @@ void
 fast_give_out(struct flow *f, uint64_t now_us)
 {
 	struct fast_call *c = &f->fast;
-	uint32_t missing = c->out - c->st->out_seen;
+	uint32_t out = __atomic_load_n(&c->st->out, __ATOMIC_ACQUIRE);
+	uint32_t missing;
 
 	if (!c->may_give)
 		return;
+	/* More than the program left to us: they came past it, by lo. */
+	if ((int32_t)(out - c->st->out_seen) < 0)
+		c->st->out_seen = out;
+	missing = c->out - c->st->out_seen;
 	if (missing == 0) {
 		/* Fails when another frame is on its way to us. */
 		__atomic_compare_exchange_n(&c->st->out, &c->out,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "net/relay_impl.h"
 
+#define GIVE_TRIES	4
+
 /* Look after the fast path that soon. */
 static void
 look_in(struct relay *r, uint64_t us)
@@ -42,9 +44,8 @@ relay_give(struct relay *r)
 	}
 }
 
-/* The same for frames to the peers.  True: there was one to give. */
 static bool
-give_out(struct relay *r)
+any_to_give_out(struct relay *r)
 {
 	bool any = false;
 	struct flow *f;
@@ -52,13 +53,25 @@ give_out(struct relay *r)
 	TAILQ_FOREACH(f, &r->fasts, fasts)
 		if (fast_may_give_out(f))
 			any = true;
-	if (!any)
-		return false;
-	relay_on_udp(NULL, r->udp_fd, 0, r);
-	relay_tx_flush(r);
-	TAILQ_FOREACH(f, &r->fasts, fasts)
-		fast_give_out(f, r->now);
-	return true;
+	return any;
+}
+
+/* The same for frames to the peers; one that comes meanwhile makes it fail,
+ * and in a download there often is one.  True: there was one to give. */
+static bool
+give_out(struct relay *r)
+{
+	bool any = false;
+	struct flow *f;
+
+	for (int i = 0; i < GIVE_TRIES && any_to_give_out(r); i++) {
+		any = true;
+		relay_on_udp(NULL, r->udp_fd, 0, r);
+		relay_tx_flush(r);
+		TAILQ_FOREACH(f, &r->fasts, fasts)
+			fast_give_out(f, r->now);
+	}
+	return any;
 }
 
 void

@@ -1131,6 +1131,24 @@ a_lost_frame_is_not_waited_for(void **state_)
 	assert_false(state[CALL].out & OFFLOAD_OUT_FAST);
 }
 
+/* While the tunnel goes by lo nothing passes the program. */
+static void
+frames_that_come_past_it_count_for_nothing(void **state_)
+{
+	struct frame data = mppe_frame(0, 3, 2);
+
+	(void)state_;
+	ready(500);
+	give_out();
+	for (int i = 0; i < 3; i++) {
+		read_out();
+		assert_false(state[CALL].out & OFFLOAD_OUT_FAST);
+		give_out();
+		assert_true(state[CALL].out & OFFLOAD_OUT_FAST);
+	}
+	expect_sent(from_tunnel(&data, false));
+}
+
 /* A worker that takes over finds the numbers where the program is. */
 static void
 another_worker_goes_on(void **state_)
@@ -1168,6 +1186,7 @@ main(void)
 		cmocka_unit_test(to_the_client),
 		cmocka_unit_test(the_worker_has_its_turn),
 		cmocka_unit_test(a_lost_frame_is_not_waited_for),
+		cmocka_unit_test(frames_that_come_past_it_count_for_nothing),
 		cmocka_unit_test(another_worker_goes_on),
 	};
 
