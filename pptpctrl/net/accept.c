@@ -13,7 +13,6 @@
 #include "net/worker.h"
 
 #define ACCEPT_BURST	64
-#define ACCEPT_PAUSE_US	100000u
 
 void
 accept_log_refusal(struct worker *w, struct in_addr peer, enum admit_count why)
@@ -84,34 +83,17 @@ welcome(struct worker *w, int fd, struct in_addr peer)
 }
 
 void
-accept_pause(struct worker *w)
+accept_stop(struct worker *w)
 {
-	listeners_set(&w->listening, SD_EVENT_OFF);
+	listeners_stop(&w->listening);
 }
 
-static int
-on_resume(sd_event_source *src, uint64_t usec, void *arg)
-{
-	struct worker *w = arg;
-
-	(void)src;
-	(void)usec;
-	if (!w->stopping)
-		listeners_set(&w->listening, SD_EVENT_ON);
-	return 0;
-}
-
-/* Out of descriptors or memory: accepting at once again would only spin. */
 static void
 pause_listening(struct worker *w, int error)
 {
 	uint32_t suppressed;
 
-	accept_pause(w);
-	sd_event_source_disable_unref(w->listen_pause);
-	w->listen_pause = NULL;
-	sd_event_add_time_relative(w->loop, &w->listen_pause,
-	    CLOCK_MONOTONIC, ACCEPT_PAUSE_US, 10000, on_resume, w);
+	listeners_pause(&w->listening, w->loop);
 	if (log_rate_ok(&w->accept_rate, worker_now(w), REFUSAL_MS, &suppressed))
 		log_err("MGR: accept: %s; new clients wait (raise "
 		    "LimitNOFILE)", strerror(error));
@@ -182,8 +164,7 @@ on_accept(sd_event_source *src, int fd, uint32_t revents, void *arg)
 		int got = accept4(fd, (struct sockaddr *)&sin, &len,
 		    SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		if (got < 0 && (errno == EMFILE || errno == ENFILE ||
-		    errno == ENOBUFS || errno == ENOMEM)) {
+		if (got < 0 && listeners_full(errno)) {
 			pause_listening(w, errno);
 			break;
 		}
@@ -205,7 +186,5 @@ accept_listen(struct worker *w, int fd)
 void
 accept_end(struct worker *w)
 {
-	sd_event_source_disable_unref(w->listen_pause);
-	w->listen_pause = NULL;
 	listeners_close(&w->listening);
 }

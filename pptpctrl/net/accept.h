@@ -20,8 +20,8 @@ int accept_listen(struct worker *w, int fd);
  * from now on.  False: it is none, or is not let in; then it is closed. */
 bool accept_take(struct worker *w, int fd);
 
-/* No new connections: for now, or for good. */
-void accept_pause(struct worker *w);
+/* No new connections any more. */
+void accept_stop(struct worker *w);
 void accept_end(struct worker *w);
 
 /* One line for each kind of refusal and interval. */

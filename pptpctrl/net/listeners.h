@@ -5,6 +5,7 @@
 #ifndef NET_LISTENERS_H
 #define NET_LISTENERS_H
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #define LISTENERS_MAX	32
@@ -12,6 +13,7 @@
 struct listeners {
 	sd_event_source *io[LISTENERS_MAX];
 	int n;			/* fewer than LISTENERS_MAX before each _add */
+	sd_event_source *pause;	/* until it is over */
 };
 
 /* Watch fd and own it; when somebody comes, on_input gets arg.  0 or -errno,
@@ -19,8 +21,15 @@ struct listeners {
 int listeners_add(struct listeners *l, sd_event *loop, int fd,
     sd_event_io_handler_t on_input, void *arg);
 
-/* Hear nobody for a while: on is SD_EVENT_OFF, then SD_EVENT_ON. */
-void listeners_set(struct listeners *l, int on);
+/* Is errno after accept4 one that stays?  There is no descriptor or memory:
+ * trying again at once would only spin. */
+bool listeners_full(int error);
+
+/* Hear nobody for a moment. */
+void listeners_pause(struct listeners *l, sd_event *loop);
+
+/* Hear nobody any more. */
+void listeners_stop(struct listeners *l);
 
 void listeners_close(struct listeners *l);
 

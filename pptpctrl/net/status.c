@@ -14,7 +14,6 @@
 #include "net/worker.h"
 
 #define CLIENTS_MAX	32u
-#define ACCEPT_US	100000u	/* between two tries without descriptors */
 #define SILENT_US	10000000u	/* a client that does nothing goes */
 
 static unsigned n_clients;
@@ -333,15 +332,13 @@ on_status(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	struct client *c;
 	int got;
 
+	(void)src;
 	(void)revents;
 	got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (got < 0) {
-		if (errno != EAGAIN && sd_event_source_get_ratelimit(src, NULL,
-		    NULL) < 0)
-			sd_event_source_set_ratelimit(src, ACCEPT_US, 1);
+	if (got < 0 && listeners_full(errno))
+		listeners_pause(&w->status, w->loop);
+	if (got < 0)
 		return 0;
-	}
-	sd_event_source_set_ratelimit(src, 0, 0);
 	c = n_clients < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		close(got);

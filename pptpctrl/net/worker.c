@@ -106,7 +106,7 @@ on_launcher(void *arg, const void *buf, size_t len, int fd)
 	}
 	if (rep.op == REP_SHUTDOWN) {
 		w->stopping = true;
-		accept_pause(w);
+		accept_stop(w);
 		conn_shutdown_all(w);
 		worker_check_done(w);
 		return;

@@ -59,7 +59,6 @@ struct worker {
 	TAILQ_HEAD(conn_list, conn) conns;
 	unsigned n_conns;
 	struct listeners listening;
-	sd_event_source *listen_pause;
 	bool stopping;
 	bool outlives;
 	bool frozen;		/* only relays, until another one comes */
