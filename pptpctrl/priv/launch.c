@@ -62,6 +62,15 @@ finish_if_done(struct launcher *la)
 		    la->serving ? LAUNCH_CRASHED : LAUNCH_FAILED);
 }
 
+uint64_t
+launch_now_ms(const struct launcher *la)
+{
+	uint64_t now = 0;
+
+	sd_event_now(la->loop, CLOCK_MONOTONIC, &now);
+	return now / MS;
+}
+
 int
 arm(struct launcher *la, sd_event_source **timer, unsigned ms,
     sd_event_time_handler_t fn, void *arg)

@@ -115,6 +115,9 @@ struct launcher {
 int arm(struct launcher *la, sd_event_source **timer, unsigned ms,
     sd_event_time_handler_t fn, void *arg);
 
+/* Of this turn of the loop: monotonic. */
+uint64_t launch_now_ms(const struct launcher *la);
+
 /* The worker took too long: kill it. */
 int on_worker_timer(sd_event_source *src, uint64_t usec, void *arg);
 

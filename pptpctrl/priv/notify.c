@@ -143,12 +143,10 @@ drain_inherit(struct launcher *la)
 static void
 say_drain(struct launcher *la)
 {
-	uint64_t usec = 0;
 	uint32_t more;
 
-	sd_event_now(la->loop, CLOCK_MONOTONIC, &usec);
-	if (!log_rate_ok(&la->drain_rate[la->draining], usec / MS, DRAIN_LOG_MS,
-	    &more))
+	if (!log_rate_ok(&la->drain_rate[la->draining], launch_now_ms(la),
+	    DRAIN_LOG_MS, &more))
 		return;
 	log_about(&(struct log_about){ .kind = LOG_DRAIN }, LOG_NOTICE,
 	    la->draining ? "MGR: draining: no new calls, %u go on" :

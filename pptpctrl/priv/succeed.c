@@ -106,20 +106,11 @@ is_absent(const struct launcher *la)
 	return la->worker_gone && !la->worker;
 }
 
-static uint64_t
-now_ms(struct launcher *la)
-{
-	uint64_t now = 0;
-
-	sd_event_now(la->loop, CLOCK_MONOTONIC, &now);
-	return now / MS;
-}
-
 /* More deaths than a healthy machine has?  Counts this one. */
 static bool
 dies_too_often(struct launcher *la)
 {
-	uint64_t now = now_ms(la);
+	uint64_t now = launch_now_ms(la);
 
 	la->death[la->n_deaths++ % DEATHS_MAX] = now;
 	/* The place of the next one is that of the oldest. */
@@ -169,7 +160,7 @@ try_worker(struct launcher *la)
 	if (worker_fork(la) == 0)
 		return;
 	error = errno;
-	if (log_rate_ok(&la->retry_rate, now_ms(la), RETRY_LOG_MS, &more))
+	if (log_rate_ok(&la->retry_rate, launch_now_ms(la), RETRY_LOG_MS, &more))
 		log_err("MGR: cannot start another worker: %s; trying again, "
 		    "%u calls wait", strerror(error), la->n_calls);
 	arm(la, &la->worker_timer, RETRY_MS, on_retry, la);
@@ -247,7 +238,7 @@ static void
 worker_died(struct launcher *la)
 {
 	if (!la->condemned && dies_too_often(la)) {
-		if (la->emptied != 0 && now_ms(la) - la->emptied < DEATHS_MS) {
+		if (la->emptied != 0 && launch_now_ms(la) - la->emptied < DEATHS_MS) {
 			log_err("MGR: workers die even without calls: "
 			    "giving up");
 			give_up(la);
@@ -256,7 +247,7 @@ worker_died(struct launcher *la)
 		log_err("MGR: %d WORKERS DIED WITHIN A MINUTE: ALL CALLS ARE "
 		    "ENDED, starting empty; please report the lines above",
 		    DEATHS_MAX);
-		la->emptied = now_ms(la);
+		la->emptied = launch_now_ms(la);
 		la->n_deaths = 0;
 		la->condemned = true;
 	}
@@ -298,33 +289,34 @@ handed_over(struct launcher *la)
 		kill(la->worker_pid, SIGKILL);
 }
 
-void
-worker_stop(struct launcher *la)
+/* Tell the worker to go, which it has done after ms; where there is none, what
+ * follows comes at once. */
+static void
+send_away(struct launcher *la, enum rep_op op, unsigned ms,
+    void (*follows)(struct launcher *la))
 {
-	struct rep rep = { .op = REP_SHUTDOWN };
+	struct rep rep = { .op = op };
 
 	if (is_absent(la)) {
 		forget_timer(la);
-		worker_over(la);
+		follows(la);
 		return;
 	}
 	reply(la, &rep);
-	arm(la, &la->worker_timer, WORKER_END_MS, on_worker_timer, la);
+	arm(la, &la->worker_timer, ms, on_worker_timer, la);
+}
+
+void
+worker_stop(struct launcher *la)
+{
+	send_away(la, REP_SHUTDOWN, WORKER_END_MS, worker_over);
 }
 
 void
 worker_hand_over(struct launcher *la, enum handover why)
 {
-	struct rep rep = { .op = REP_HANDOVER };
-
 	la->handover = why;
-	if (is_absent(la)) {
-		forget_timer(la);
-		handed_over(la);
-		return;
-	}
-	reply(la, &rep);
-	arm(la, &la->worker_timer, HANDOVER_MS, on_worker_timer, la);
+	send_away(la, REP_HANDOVER, HANDOVER_MS, handed_over);
 }
 
 void

@@ -151,15 +151,13 @@ static bool
 has_room(struct launcher *la)
 {
 	bool kept = !la->unkept;
-	uint64_t now = 0;
 	uint32_t more;
 
 	la->unkept = false;
 	nofile_reserve(true);
 	if (kept && nofile_has_room(la->n_calls + 1, la->l->keep.n_tcp))
 		return true;
-	sd_event_now(la->loop, CLOCK_MONOTONIC, &now);
-	if (log_rate_ok(&la->room_rate, now / MS, ROOM_LOG_MS, &more))
+	if (log_rate_ok(&la->room_rate, launch_now_ms(la), ROOM_LOG_MS, &more))
 		log_err("MGR: %s: calls are refused, %u more since the last "
 		    "such line (raise LimitNOFILE, or ulimit -n)",
 		    strerror(EMFILE), more);
