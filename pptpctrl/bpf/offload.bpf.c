@@ -361,6 +361,7 @@ pptpctrl_queued(struct __sk_buff *skb)
 }
 
 /* --- our device, on the way out ------------------------------------------ */
+
 /* The two sockets have the same address, and talk to the same one that nobody
  * has: what one sends comes back to the other.  No checksum changes. */
 static __always_inline int

@@ -129,14 +129,14 @@ nofile_most(void)
 void
 nofile_prepare(struct conf *conf)
 {
-	unsigned long needed = nofile_needed(conf);
+	unsigned long needed = nofile_needed(conf), most = nofile_most();
 	unsigned calls = conf->connections;
 	struct rlimit rl, more;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return;
 	remember(&rl);
-	more.rlim_cur = more.rlim_max = smaller(needed, nofile_most());
+	more.rlim_cur = more.rlim_max = smaller(needed, most);
 	/* Needs CAP_SYS_RESOURCE. */
 	if (rl.rlim_max < more.rlim_max &&
 	    setrlimit(RLIMIT_NOFILE, &more) == 0)
@@ -151,7 +151,7 @@ nofile_prepare(struct conf *conf)
 	    "ulimit -n %lu before the start%s", calls, needed,
 	    (unsigned long)rl.rlim_cur, conf->connections,
 	    conf->limits.most_open, needed, needed,
-	    needed > nofile_most() ? ", both after sysctl fs.nr_open" : "");
+	    needed > most ? ", both after sysctl fs.nr_open" : "");
 }
 
 void

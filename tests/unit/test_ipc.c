@@ -12,12 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ipc.h"
+#include "unit/full.h"
 
 #define MANY	20000u	/* more than a socket takes */
 
@@ -414,19 +414,14 @@ last_words_survive_an_unread_command(void **state)
 static void
 a_descriptor_without_room_is_reported(void **state)
 {
-	struct rlimit old, full;
+	struct rlimit old;
 	char buf[16];
-	int pair[2], fd = -1, lowest;
+	int pair[2], fd = -1;
 
 	(void)state;
 	assert_int_equal(ipc_pair(pair), 0);
 	assert_int_equal(ipc_send_now(pair[0], "keep", 4, pair[0]), 4);
-	lowest = dup(0);
-	close(lowest);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	full = old;
-	full.rlim_cur = (rlim_t)lowest;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+	take_all_descriptors(&old);
 	assert_int_equal(ipc_recv(pair[1], buf, sizeof(buf), &fd), 4);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_memory_equal(buf, "keep", 4);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "priv/nofile.h"
+#include "unit/full.h"
 
 static struct conf conf;
 
@@ -144,18 +145,13 @@ the_start_is_remembered(void **state)
 static void
 the_reserve_is_room(void **state)
 {
-	struct rlimit old, full;
+	struct rlimit old;
 	int lowest, fd;
 
 	(void)state;
 	nofile_reserve(true);
 	nofile_reserve(true);
-	lowest = dup(0);
-	close(lowest);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	full = old;
-	full.rlim_cur = (rlim_t)lowest;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+	lowest = take_all_descriptors(&old);
 	assert_int_equal(dup(0), -1);
 	nofile_reserve(false);
 	for (int i = 0; i < 4; i++) {
