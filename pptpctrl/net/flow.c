@@ -20,6 +20,7 @@ flow_init(struct flow *f, uint16_t own_id, uint16_t peer_id,
 	gre_flow_init(&f->gre);
 	reorder_init(&f->reorder);
 	pppfilter_init(&f->filter);
+	pppout_init(&f->out);
 	channel_init(&f->channel);
 	f->live = &f->own_live;
 }

@@ -16,6 +16,7 @@
 #include "net/fast.h"
 #include "proto/gre.h"
 #include "proto/pppfilter.h"
+#include "proto/pppout.h"
 #include "proto/reorder.h"
 
 struct relay;
@@ -59,6 +60,7 @@ struct flow {
 	struct gre_flow gre;
 	struct reorder reorder;
 	struct pppfilter filter;
+	struct pppout out;
 	struct channel channel;
 	struct flow_counts counts;
 	struct flow_live *live;		/* borrowed; own_live where none is */

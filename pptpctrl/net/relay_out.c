@@ -158,6 +158,71 @@ look_at_output(struct flow *f, const uint8_t *frame, size_t len,
 	return true;
 }
 
+/* A batch from the tunnel in the order in which it is sent. */
+struct from_tunnel {
+	unsigned n;
+	struct {
+		struct flow *f;
+		uint8_t *frame;
+		size_t len;
+		int count;	/* of pppout.h */
+	} at[BATCH];
+};
+
+/* Where a frame that others have overtaken has its place; b->n: these were
+ * sent already. */
+static unsigned
+place_before(const struct from_tunnel *b, const struct flow *f, int count)
+{
+	unsigned place = b->n;
+
+	for (unsigned i = b->n; i-- > 0;)
+		if (b->at[i].f == f && b->at[i].count != PPPOUT_NONE &&
+		    pppout_before(count, b->at[i].count))
+			place = i;
+	return place;
+}
+
+static void
+add_in_order(struct from_tunnel *b, struct flow *f, uint8_t *frame, size_t len)
+{
+	int count = PPPOUT_NONE;
+	unsigned place = b->n;
+
+	/* What the fast path sends itself is not known here; what it leaves
+	 * to us has been in one CPU's queue. */
+	if (!f->fast.st && pppout_late(&f->out, frame, len, &count)) {
+		place = place_before(b, f, count);
+		if (place == b->n) {
+			f->counts.drop[DROP_OUT]++;
+			return;
+		}
+	}
+	memmove(&b->at[place + 1], &b->at[place],
+	    (b->n - place) * sizeof(b->at[0]));
+	b->at[place].f = f;
+	b->at[place].frame = frame;
+	b->at[place].len = len;
+	b->at[place].count = count;
+	b->n++;
+}
+
+static void
+send_in_order(struct relay *r, const struct from_tunnel *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		struct flow *f = b->at[i].f;
+		bool release;
+
+		if (!look_at_output(f, b->at[i].frame, b->at[i].len, &release))
+			continue;
+		tx_frame(r, f, b->at[i].frame, b->at[i].len);
+		if (release)
+			relay_release_held(r, f);
+	}
+	relay_tx_flush(r);
+}
+
 int
 relay_on_udp(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
@@ -167,6 +232,7 @@ relay_on_udp(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	(void)revents;
 	r->now = relay_now_us();
 	for (int round = 0; round < ROUNDS; round++) {
+		struct from_tunnel batch = { .n = 0 };
 		struct mmsghdr msg[BATCH];
 		struct iovec iov[BATCH];
 		int n;
@@ -186,7 +252,6 @@ relay_on_udp(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			size_t len = msg[i].msg_len;
 			struct flow *f;
 			uint16_t id;
-			bool release;
 
 			/* Only the kernel sends here: the pair is
 			 * connected. */
@@ -195,19 +260,13 @@ relay_on_udp(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			id = (uint16_t)(p[4] << 8 | p[5]);
 			f = r->flow[id];
 			relay_take_out(r, id, f);
-			if (!f) {
+			if (f)
+				add_in_order(&batch, f, p + L2TP_HEADER,
+				    len - L2TP_HEADER);
+			else
 				r->counts.no_session++;
-				continue;
-			}
-			p += L2TP_HEADER;
-			len -= L2TP_HEADER;
-			if (!look_at_output(f, p, len, &release))
-				continue;
-			tx_frame(r, f, p, len);
-			if (release)
-				relay_release_held(r, f);
 		}
-		relay_tx_flush(r);
+		send_in_order(r, &batch);
 		if (n < (int)BATCH)
 			break;
 	}

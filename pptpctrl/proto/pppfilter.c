@@ -329,6 +329,19 @@ pppfilter_out(struct pppfilter *f, const uint8_t *frame, size_t len)
 	return PPP_OUT_RELEASE;
 }
 
+bool
+pppfilter_look(const uint8_t *frame, size_t len, uint16_t *ret_protocol,
+    uint16_t *ret_word)
+{
+	struct ppp_hdr h;
+
+	if (!parse(frame, len, &h))
+		return false;
+	*ret_protocol = h.proto;
+	*ret_word = (uint16_t)(h.code << 8 | h.id);
+	return true;
+}
+
 size_t
 pppfilter_term_ack(uint8_t *out, size_t size, const uint8_t *frame,
     size_t len)

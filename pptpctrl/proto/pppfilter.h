@@ -127,6 +127,11 @@ enum ppp_out {
 enum ppp_out pppfilter_out(struct pppfilter *f, const uint8_t *frame,
     size_t len);
 
+/* A frame's protocol, and the two bytes after it (0 where they are missing):
+ * MPPE's bits and count.  False: it has no protocol field. */
+bool pppfilter_look(const uint8_t *frame, size_t len, uint16_t *ret_protocol,
+    uint16_t *ret_word);
+
 /* The LCP Terminate-Ack for the Terminate-Request frame[0..len), written to
  * out (at least 8 bytes).  Returns its length, 0 if frame is not one. */
 size_t pppfilter_term_ack(uint8_t *out, size_t size, const uint8_t *frame,

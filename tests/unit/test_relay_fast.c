@@ -20,6 +20,7 @@
 #include "bpf/offload.h"
 #include "net/relay.h"
 #include "proto/gre.h"
+#include "unit/relay_ends.h"
 
 #define CALL	4660
 #define OTHER	4661
@@ -39,30 +40,6 @@ first(struct flow *f, void *arg)
 {
 	(void)f;
 	(void)arg;
-}
-
-/* A raw socket's place takes one that keeps messages apart, too; the tunnel's
- * must know UDP_SEGMENT. */
-static void
-pairs(int gre[2], int udp[2])
-{
-	struct sockaddr_in name = { .sin_family = AF_INET,
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(name);
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0,
-	    gre), 0);
-	for (int i = 0; i < 2; i++) {
-		udp[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-		assert_int_equal(bind(udp[i], (struct sockaddr *)&name,
-		    sizeof(name)), 0);
-		assert_int_equal(getsockname(udp[i],
-		    (struct sockaddr *)&name, &len), 0);
-		if (i == 1)
-			assert_int_equal(connect(udp[0],
-			    (struct sockaddr *)&name, len), 0);
-		name.sin_port = 0;
-	}
 }
 
 /* The call's client's frame of that number; it counts MPPE frames from 0. */
@@ -163,7 +140,7 @@ set_up(void **state)
 	assert_int_equal(ftruncate(map, MAP), 0);
 	w->state = mmap(NULL, MAP, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
 	assert_ptr_not_equal(w->state, MAP_FAILED);
-	pairs(gre, udp);
+	relay_ends(gre, udp);
 	w->network = gre[1];
 	w->tunnel = udp[1];
 	assert_true(sd_event_new(&w->loop) >= 0);
