@@ -16,9 +16,8 @@ sys.path.insert(0, "/lab/repo/tests/lab/guest")
 
 from lab import Lab, processes  # noqa: E402
 import runner  # noqa: E402
-from measure import Bench, PATHS, SERVERS, attempt, failed  # noqa: E402
+from measure import Bench, OUT, PATHS, SERVERS, attempt, failed  # noqa: E402
 
-OUT = "/lab/out/bench"
 PATIENCE = {"one-call": 240, "ten-calls": 240, "logins": 240, "cpu": 300, "memory": 240}
 
 QUICK_PATHS = ("quiet", "jitter-0.2", "loss-1")
@@ -124,8 +123,11 @@ def main():
     parser.add_argument("--servers", default="")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
+    asked = args.servers.split(",") if args.servers else SERVERS
+    names = [name for name in SERVERS if name in asked]
+    shutil.rmtree(OUT, ignore_errors=True)
     begun, took = time.monotonic(), {}
-    for what, name, rep, function in plan(args.servers.split(",") or list(SERVERS), args):
+    for what, name, rep, function in plan(names, args):
         if args.only and what not in args.only.split(","):
             continue
         left = begun + args.minutes * 60 - time.monotonic()
