@@ -10,6 +10,7 @@ import threading
 import time
 
 from lab import KernelClient, LabError, poll, popen, pptp, processes, run
+import shares
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MSS = 1356          # that of TCP through a call, whose MTU is 1396
@@ -118,9 +119,11 @@ class Bench:
 
     def iperf3(self, calls, direction, *more):
         """Mbit/s that the receivers counted, over all calls at once."""
-        servers = [popen("srv", ["iperf3", "-s", "-1", "-B", address, "-p", str(FIRST_PORT + i)],
-                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                   for i, (_, _, address) in enumerate(calls)]
+        with shares.behind_server():
+            servers = [popen("srv", ["iperf3", "-s", "-1", "-B", address, "-p",
+                                     str(FIRST_PORT + i)],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                       for i, (_, _, address) in enumerate(calls)]
         try:
             for i, process in enumerate(servers):
                 poll(lambda: processes.listens(process.pid, FIRST_PORT + i), "iperf3 listens")
@@ -171,7 +174,8 @@ class Bench:
             self.round_trip_at_half_load(calls, self.half_load(quiet))
 
     def packets(self, client, sizes):
-        sink = self.lab.load("srv", "sink")
+        with shares.behind_server():
+            sink = self.lab.load("srv", "sink")
         sink.wait("ready")
         for size in sizes:
             for direction in "up", "down":

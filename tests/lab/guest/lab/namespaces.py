@@ -24,6 +24,8 @@ MS_REC, MS_PRIVATE, MS_BIND = 0x4000, 0x40000, 0x1000
 
 SERVER = "198.18.0.1"
 
+entered = None      # the bench: is told the namespace that a thread has come to, None for home
+
 
 def check(result, what):
     if result != 0:
@@ -35,6 +37,8 @@ def enter(ns):
     """Moves the calling thread into a network namespace."""
     with open(f"/run/netns/{ns}") as handle:
         check(libc.setns(handle.fileno(), CLONE_NEWNET), f"setns {ns}")
+    if entered:
+        entered(ns)
 
 
 @contextlib.contextmanager
@@ -46,6 +50,8 @@ def inside(ns):
             yield
         finally:
             check(libc.setns(home.fileno(), CLONE_NEWNET), "setns back")
+            if entered:
+                entered(None)
 
 
 def mount(source, target, kind=None, flags=0, data=None):
