@@ -66,6 +66,8 @@ struct conf_limit {
 	enum conf_source src;
 };
 
+#define CONF_SENDERS_MAX 16	/* relay-threads */
+
 /* Who may take how much; pptpd.conf(5) has the meaning of each.  Rates are
  * per second, times in seconds, 0 where allowed: no limit. */
 struct conf_limits {
@@ -75,7 +77,7 @@ struct conf_limits {
 	    connection_rate, connection_burst, call_rate, call_burst,
 	    calls_per_minute, message_rate, message_burst, echo_rate,
 	    setup_timeout, idle_timeout, echo_interval, echo_timeout,
-	    ban_after, ban_time;
+	    ban_after, ban_time, relay_threads;
 	unsigned most_open;	/* control connections, where the machine
 				 * allows less than CONF_OPEN; 0: it does not */
 	enum conf_sessions sessions;

@@ -156,7 +156,8 @@ run_worker(const struct launch *l, int control)
 	    .control = control, .gre_fd = l->gre_fd,
 	    .udp_fd = l->tunnel.relay_fd,
 	    .offload_fd = offload_state_fd(l->offload),
-	    .n_listen = l->n_listen, .n_status = l->n_status };
+	    .n_send = l->n_send, .n_listen = l->n_listen,
+	    .n_status = l->n_status };
 
 	if (ready_fd >= 0)
 		leave_terminal();
@@ -164,6 +165,8 @@ run_worker(const struct launch *l, int control)
 		setup.listen_fd[i] = l->listen_fd[i];
 	for (int i = 0; i < l->n_status; i++)
 		setup.status_fd[i] = l->status_fd[i];
+	for (int i = 0; i < l->n_send; i++)
+		setup.send_fd[i] = l->send_fd[i];
 	setup.table = l->table;
 	setup.old_table = l->old_table;
 	setup.gate = l->gate;

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/senders.h"
+
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT	103
 #endif
@@ -84,6 +86,10 @@ l2tp_flush(struct l2tp *l)
 	struct gso_control control[L2TP_BATCH];
 	unsigned first[L2TP_BATCH + 1], n_msg = 0, sent = 0;
 
+	if (l->senders) {
+		senders_take_l2tp(l->senders, l);
+		return;
+	}
 	for (unsigned i = 0; i < l->n; i++) {
 		iov[i].iov_base = l->out[i].at;
 		iov[i].iov_len = l->out[i].len;

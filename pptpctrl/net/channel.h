@@ -21,6 +21,8 @@
 
 #define L2TP_BATCH	64u
 
+struct senders;
+
 struct l2tp {			/* private, but embedded by the relay */
 	int fd;
 	unsigned n;
@@ -31,6 +33,7 @@ struct l2tp {			/* private, but embedded by the relay */
 	bool no_gso;		/* the kernel refused UDP_SEGMENT */
 	uint64_t n_dropped;
 	bool by_session;	/* one send's frames are of one session */
+	struct senders *senders;	/* who may send them; NULL: nobody */
 };
 
 /* by_session: a send is of one session only, so that each session's can be

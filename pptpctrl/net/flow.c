@@ -39,6 +39,12 @@ flow_keep_numbers(struct flow *f)
 }
 
 void
+flow_count_unsent(struct flow *f)
+{
+	__atomic_fetch_add(&f->counts.drop[DROP_SEND], 1, __ATOMIC_RELAXED);
+}
+
+void
 flow_set_live(struct flow *f, struct flow_live *live, uint32_t key,
     bool resume)
 {

@@ -89,6 +89,9 @@ void flow_init(struct flow *f, uint16_t own_id, uint16_t peer_id,
 void flow_set_live(struct flow *f, struct flow_live *live, uint32_t key,
     bool resume);
 
+/* A packet to the peer was refused by the kernel; of any thread. */
+void flow_count_unsent(struct flow *f);
+
 /* Write to live what packets from the peer have moved on. */
 void flow_keep_numbers(struct flow *f);
 

@@ -21,6 +21,12 @@ relay_set_table(struct relay *r, struct state *table)
 	r->table = table;
 }
 
+void
+relay_set_senders(struct relay *r, struct senders *senders)
+{
+	r->senders = r->l2tp.senders = senders;
+}
+
 /* --- the loop ------------------------------------------------------------ */
 
 /* A timer that is early anyway is left alone: it looks again, and re-arming
@@ -130,6 +136,8 @@ relay_detach(struct relay *r, struct flow *f)
 	f->give_listed = false;
 	/* Nothing in a batch may point to this flow. */
 	relay_tx_flush(r);
+	if (r->senders)
+		senders_drain(r->senders, f->own_id);
 	r->flow[f->own_id] = NULL;
 	f->relay = NULL;
 	if (f->ack_listed)
@@ -222,6 +230,12 @@ const struct relay_counts *
 relay_counts(const struct relay *r)
 {
 	return &r->counts;
+}
+
+uint64_t
+relay_by_threads(const struct relay *r)
+{
+	return r->senders ? senders_taken(r->senders) : 0;
 }
 
 uint32_t

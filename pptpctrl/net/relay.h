@@ -28,6 +28,9 @@ typedef bool (*flow_claim_fn)(struct flow *f, const char *name, void *arg);
 struct relay *relay_new(sd_event *loop, int gre_fd, int udp_fd,
     int offload_fd, flow_first_fn first, void *arg);
 
+/* Have these threads send on the relay's sockets. */
+void relay_set_senders(struct relay *r, struct senders *senders);
+
 /* Ask claim about logins, with relay_new's arg. */
 void relay_on_claim(struct relay *r, flow_claim_fn claim);
 void relay_free(struct relay *r);
@@ -59,6 +62,9 @@ struct relay_counts {
 	    truncated, acks_sent, no_session;
 };
 const struct relay_counts *relay_counts(const struct relay *r);
+
+/* How many frames were sent by threads. */
+uint64_t relay_by_threads(const struct relay *r);
 
 /* How often the fast path fell back to lo. */
 uint32_t relay_falls(const struct relay *r);

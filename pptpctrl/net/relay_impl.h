@@ -10,39 +10,21 @@
 #ifndef NET_RELAY_IMPL_H
 #define NET_RELAY_IMPL_H
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include "net/bufs.h"
+#include "net/batch.h"
 #include "net/relay.h"
+#include "net/senders.h"
 
-#define BATCH		64u
 #define ROUNDS		4	/* batches per wakeup, then others' turn */
-#define TX_HEADROOM	GRE_HDR_MAX
 #define ACK_TICK_US	25000u	/* acks are looked after this often */
 #define FAST_BUSY_US	25000u	/* the fast path is looked after so often, */
 #define FAST_IDLE_US	100000u	/* or so, while it has nothing to do */
 #define TO_FREE_MAX	256u
 
-struct pktinfo_control {
-	_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in_pktinfo))];
-};
-
-/* What leaves in the next sendmmsg on the raw socket. */
-struct tx_batch {
-	unsigned n;
-	struct mmsghdr msg[BATCH];
-	struct iovec iov[BATCH];
-	struct sockaddr_in to[BATCH];
-	struct pktinfo_control control[BATCH];
-	struct flow *flow[BATCH];
-	uint8_t own[BATCH][TX_HEADROOM + FRAME_SIZE];	/* when copied */
-};
-
 struct relay {
 	sd_event *loop;
 	sd_event_source *gre_io, *udp_io, *timer;
 	int gre_fd, udp_fd;
+	struct senders *senders;	/* NULL: none */
 	uint64_t timer_at;	/* us; UINT64_MAX: off */
 	uint64_t now;		/* us, of this wakeup */
 	uint64_t ack_at;	/* us, next look at acks; 0: none owed */

@@ -5,60 +5,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* --- batches ------------------------------------------------------------ */
-
 void
 relay_tx_flush(struct relay *r)
 {
-	struct tx_batch *tx = &r->tx;
-	unsigned sent = 0;
-
-	while (sent < tx->n) {
-		int n = sendmmsg(r->gre_fd, tx->msg + sent, tx->n - sent,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n > 0) {
-			sent += (unsigned)n;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		/* ICMP errors, a full queue, a firewall's EPERM, EMSGSIZE:
-		 * this packet is lost, the call is not. */
-		tx->flow[sent]->counts.drop[DROP_SEND]++;
-		sent++;
-	}
-	tx->n = 0;
-}
-
-/* A packet whose bytes stay until tx_flush. */
-static void
-tx_add(struct relay *r, struct flow *f, uint8_t *packet, size_t len)
-{
-	struct tx_batch *tx = &r->tx;
-	unsigned i = tx->n++;
-	struct msghdr *mh = &tx->msg[i].msg_hdr;
-	struct in_pktinfo info = { .ipi_spec_dst = f->own };
-	struct cmsghdr *cm;
-
-	tx->flow[i] = f;
-	tx->iov[i].iov_base = packet;
-	tx->iov[i].iov_len = len;
-	tx->to[i].sin_family = AF_INET;
-	tx->to[i].sin_addr = f->peer;
-	memset(mh, 0, sizeof(*mh));
-	mh->msg_name = &tx->to[i];
-	mh->msg_namelen = sizeof(tx->to[i]);
-	mh->msg_iov = &tx->iov[i];
-	mh->msg_iovlen = 1;
-	/* Leave from the address that the client talks to. */
-	mh->msg_control = tx->control[i].buf;
-	mh->msg_controllen = sizeof(tx->control[i].buf);
-	cm = CMSG_FIRSTHDR(mh);
-	cm->cmsg_level = IPPROTO_IP;
-	cm->cmsg_type = IP_PKTINFO;
-	cm->cmsg_len = CMSG_LEN(sizeof(info));
-	memcpy(CMSG_DATA(cm), &info, sizeof(info));
+	if (r->senders)
+		senders_take_tx(r->senders, &r->tx);
+	else
+		tx_send(&r->tx, r->gre_fd);
 }
 
 /* A frame from pppd, TX_HEADROOM bytes of room before it, which stays until
@@ -78,7 +31,7 @@ tx_frame(struct relay *r, struct flow *f, uint8_t *frame, size_t len)
 		fast_acked(f, pkt.ack);
 	n = gre_build(head, &pkt);
 	memcpy(frame - n, head, n);
-	tx_add(r, f, frame - n, len + n);
+	tx_add(&r->tx, f, frame - n, len + n);
 	f->counts.tx_frames++;
 	f->counts.tx_bytes += len;
 	f->live->tx_frames = f->counts.tx_frames;
@@ -99,7 +52,7 @@ relay_lone_ack(struct relay *r, struct flow *f, uint64_t when)
 	if (r->tx.n == BATCH)
 		relay_tx_flush(r);
 	at = r->tx.own[r->tx.n];
-	tx_add(r, f, at, gre_build(at, &pkt));
+	tx_add(&r->tx, f, at, gre_build(at, &pkt));
 	r->counts.acks_sent++;
 }
 

@@ -111,7 +111,9 @@ filter_calls(void)
 
 	if (!ctx)
 		return -ENOMEM;
-	r = add_rules(ctx);
+	r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (r == 0)
+		r = add_rules(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -140,7 +142,13 @@ sandbox_enter(void)
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		log_fatal("worker: no_new_privs: %s", strerror(errno));
-	r = filter_calls();
+}
+
+void
+sandbox_filter(void)
+{
+	int r = filter_calls();
+
 	if (r < 0)
 		log_fatal("worker: seccomp: %s (the kernel needs "
 		    "CONFIG_SECCOMP_FILTER)", strerror(-r));

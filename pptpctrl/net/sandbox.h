@@ -17,4 +17,8 @@ int sandbox_prepare(char why[400]);
  * not confined must not run. */
 void sandbox_enter(void);
 
+/* Then, for all threads there are: no system call but those that the worker
+ * needs. */
+void sandbox_filter(void);
+
 #endif

@@ -83,6 +83,11 @@ stats_number(const struct worker *w, unsigned i, char name[64], uint64_t *ret)
 		*ret = w->relay ? relay_falls(w->relay) : 0;
 		return name;
 	}
+	if (i == N_RELAY + 1) {
+		snprintf(name, 64, "threads.frames");
+		*ret = w->relay ? relay_by_threads(w->relay) : 0;
+		return name;
+	}
 	if (i > N_RELAY)
 		return NULL;
 	snprintf(name, 64, "gre.%s", relay_numbers[i].name);

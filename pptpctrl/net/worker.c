@@ -15,6 +15,7 @@
 #include "net/accept.h"
 #include "net/adopt.h"
 #include "net/sandbox.h"
+#include "net/senders.h"
 #include "net/status.h"
 
 #define FROZEN_US	30000000u	/* as long as per-call parents wait */
@@ -153,7 +154,7 @@ static void
 keep_only(const struct worker_setup *setup)
 {
 	size_t max = LISTENERS_MAX + WORKER_STATUS_MAX + 8u +
-	    setup->n_keys + UINT16_MAX + 2u;
+	    CONF_SENDERS_MAX + setup->n_keys + UINT16_MAX + 2u;
 	int *keep = calloc(max, sizeof(*keep)), from = 3;
 	size_t n = 0;
 
@@ -163,6 +164,8 @@ keep_only(const struct worker_setup *setup)
 	keep[n++] = setup->gre_fd;
 	keep[n++] = setup->udp_fd;
 	keep[n++] = setup->offload_fd;
+	for (int i = 0; i < setup->n_send; i++)
+		keep[n++] = setup->send_fd[i];
 	keep[n++] = setup->old_table;
 	keep[n++] = setup->gate;
 	keep[n++] = log_fd();
@@ -227,6 +230,26 @@ wait_for_turn(int gate)
 	return ok;
 }
 
+static void
+start_senders(struct worker *w, const struct worker_setup *setup)
+{
+	int r;
+
+	if (setup->n_send == 0)
+		return;
+	w->senders = senders_new(setup->send_fd, (unsigned)setup->n_send,
+	    setup->udp_fd);
+	if (!w->senders)
+		log_warn("worker: %d threads: %s; going on without them",
+		    setup->n_send, strerror(errno));
+	r = w->senders ? senders_stay(w->senders) : 0;
+	if (r < 0)
+		log_warn("worker: threads may not stay on their CPUs (%s): "
+		    "frames may overtake one another; allow the system call "
+		    "sched_setaffinity, or set relay-threads 1",
+		    strerror(-r));
+}
+
 static int
 set_up(struct worker *w, const struct worker_setup *setup)
 {
@@ -251,6 +274,7 @@ set_up(struct worker *w, const struct worker_setup *setup)
 		if (!w->relay)
 			return -errno;
 		relay_on_claim(w->relay, on_claim);
+		relay_set_senders(w->relay, w->senders);
 	}
 	for (int i = 0; i < setup->n_listen && r >= 0; i++)
 		r = accept_listen(w, setup->listen_fd[i]);
@@ -288,6 +312,8 @@ worker_main(const struct worker_setup *setup)
 	TAILQ_INIT(&w->conns);
 	limits(w);
 	sandbox_enter();
+	start_senders(w, setup);
+	sandbox_filter();
 	/* No right is left and no byte was read. */
 	r = set_up(w, setup);
 	if (r < 0) {

@@ -30,6 +30,8 @@ struct worker_setup {
 	enum conf_datapath path;
 	int control;		/* to the launcher */
 	int gre_fd, udp_fd;	/* -1 where the path has none */
+	int send_fd[CONF_SENDERS_MAX];	/* raw, for threads that only send */
+	int n_send;		/* 0: no threads */
 	int offload_fd;		/* the fast path's map, -1: none */
 	int status_fd[WORKER_STATUS_MAX];
 	int n_status;
@@ -53,6 +55,7 @@ struct worker {
 	sd_event *loop;
 	struct ipc *launcher;
 	struct relay *relay;	/* NULL on the kernel path */
+	struct senders *senders;	/* NULL: none */
 	struct sessions *sessions;
 	struct admit *admit;
 	struct ctrl_conf ctrl_conf;

@@ -384,6 +384,13 @@ pptp_socket(uint16_t call, struct in_addr own, uint16_t peer_call,
 	return fd;
 }
 
+/* Never DF: a hop with a smaller MTU fragments, as Windows' does. */
+static void
+may_fragment(int fd)
+{
+	set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+}
+
 int
 gre_socket(void)
 {
@@ -414,7 +421,25 @@ gre_socket(void)
 		return close_errno(fd);
 	set_int(fd, SOL_SOCKET, SO_LOCK_FILTER, 1);
 	big_buffers(fd);
-	/* Never DF: a hop with a smaller MTU fragments, as Windows' does. */
-	set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+	may_fragment(fd);
+	return fd;
+}
+
+int
+gre_send_socket(void)
+{
+	/* Bound to where nothing comes, it costs nothing per packet.  The
+	 * source of what it sends is given with each. */
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    IPPROTO_GRE);
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0)
+		return close_errno(fd);
+	big_buffers(fd);
+	may_fragment(fd);
 	return fd;
 }

@@ -64,4 +64,7 @@ int pptp_socket(uint16_t call, struct in_addr own, uint16_t peer_call,
  * -1 with errno. */
 int gre_socket(void);
 
+/* One that only sends: no packet of the network is for it. */
+int gre_send_socket(void);
+
 #endif

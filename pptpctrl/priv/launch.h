@@ -26,6 +26,8 @@ struct launch {
 	struct tunnel tunnel;
 	struct offload *offload;	/* NULL: no fast path */
 	int gre_fd;			/* -1 on the kernel path */
+	int send_fd[CONF_SENDERS_MAX];	/* for the worker's threads */
+	int n_send;
 	int listen_fd[LISTEN_MAX];
 	int n_listen;
 	int status_fd[LISTEN_STATUS_MAX];

@@ -2,6 +2,7 @@
 #include "priv/launch.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "priv/store.h"
 #include "priv/vrf.h"
 #include "req.h"
+
+#define THREADS_AUTO	4u	/* what one thread can receive for */
 
 static void
 warn_weak(uint32_t flags, const struct conf *conf)
@@ -184,6 +187,41 @@ open_path(struct launch *l, char why[LAUNCH_WHY_MAX])
 	return -1;
 }
 
+/* As many as there are CPUs, unless told otherwise; one is none. */
+static unsigned
+threads_wanted(const struct conf *conf)
+{
+	unsigned n = conf->limits.relay_threads.n;
+	cpu_set_t cpus;
+
+	if (n == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0) {
+		n = (unsigned)CPU_COUNT(&cpus);
+		n = n < THREADS_AUTO ? n : THREADS_AUTO;
+	}
+	return n > 1 ? n : 0;
+}
+
+/* For the worker's threads: a raw socket sends for one at a time.  With the
+ * fast path the kernel uses the other CPUs, and the worker counts on its sends
+ * being over when they return. */
+static void
+open_send(struct launch *l)
+{
+	unsigned n = threads_wanted(l->conf);
+	int fd;
+
+	while (l->gre_fd >= 0 && !l->offload && (unsigned)l->n_send < n) {
+		fd = gre_send_socket();
+		if (fd < 0) {
+			log_warn("MGR: relay-threads: raw GRE socket %d: %s; "
+			    "going on with fewer", l->n_send + 1,
+			    strerror(errno));
+			return;
+		}
+		l->send_fd[l->n_send++] = fd;
+	}
+}
+
 /* Sockets that were handed over, and GRE. */
 static int
 enter_vrf(struct launch *l, char why[LAUNCH_WHY_MAX])
@@ -200,6 +238,9 @@ enter_vrf(struct launch *l, char why[LAUNCH_WHY_MAX])
 	for (int i = 0; i < l->n_listen; i++)
 		if (vrf_bind(l->listen_fd[i], vrf, why, LAUNCH_WHY_MAX) < 0)
 			return -1;
+	for (int i = 0; i < l->n_send; i++)
+		if (vrf_bind(l->send_fd[i], vrf, why, LAUNCH_WHY_MAX) < 0)
+			return -1;
 	return vrf_bind(l->gre_fd, vrf, why, LAUNCH_WHY_MAX);
 }
 
@@ -214,6 +255,7 @@ open_sockets(struct launch *l, char why[LAUNCH_WHY_MAX])
 	l->n_status = listen_status(l->status_path, l->status_fd, why);
 	if (l->n_status < 0 || open_path(l, why) < 0)
 		return -1;
+	open_send(l);
 	return enter_vrf(l, why);
 }
 

@@ -22,7 +22,7 @@ import report  # noqa: E402
 SILENCE = 900       # seconds without a word: the guest hangs
 # Q: User-Mode Linux has no JIT, QEMU has no time for more.
 SERVERS = {"uml": "plain,bare,kernel,relay-offload,relay,tty,pptpd",
-           "qemu": "kernel,relay-offload,relay"}
+           "qemu": "kernel,relay-offload,relay,relay-1-thread"}
 
 
 def measure(backend, args, keep):

@@ -8,7 +8,8 @@ import statistics
 import goals
 import plots
 
-ORDER = ("plain", "bare", "kernel", "relay-offload", "relay", "tty", "pptpd")
+ORDER = ("plain", "bare", "kernel", "relay-offload", "relay", "relay-1-thread",
+         "tty", "pptpd")
 NOT_KEYS = ("value", "unit", "server", "rep", "failed", "received", "sent")
 
 

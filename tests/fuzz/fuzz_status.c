@@ -104,6 +104,7 @@ unsigned sessions_waiting(const struct worker *worker)
 void session_ask_traffic(struct session *s) { (void)s; }
 void relay_look(struct flow *f) { (void)f; }
 uint32_t relay_falls(const struct relay *r) { (void)r; return 0; }
+uint64_t relay_by_threads(const struct relay *r) { (void)r; return 0; }
 const struct relay_counts *relay_counts(const struct relay *r)
 { (void)r; return NULL; }
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,6 +18,7 @@
 #include "net/relay.h"
 #include "proto/gre.h"
 #include "unit/relay_ends.h"
+#include "unit/relay_raw.h"
 
 #define CALLS	3
 #define FIRST	100	/* its call id, and its peer's: the one after it */
@@ -36,22 +36,6 @@ struct world {
 	uint32_t seq[CALLS];	/* next number to the peer */
 };
 
-static int raw = -1;		/* the relay's */
-
-/* In place of the C library's: what stands for a raw socket knows no
- * addresses. */
-int
-sendmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags)
-{
-	if (fd != raw)
-		return (int)syscall(SYS_sendmmsg, fd, msg, n, flags);
-	for (unsigned i = 0; i < n; i++)
-		if (send(fd, msg[i].msg_hdr.msg_iov->iov_base,
-		    msg[i].msg_hdr.msg_iov->iov_len, flags) < 0)
-			return i > 0 ? (int)i : -1;
-	return (int)n;
-}
-
 static void
 first(struct flow *f, void *arg)
 {
@@ -67,7 +51,7 @@ set_up(void **state)
 	int gre[2], udp[2];
 
 	relay_ends(gre, udp);
-	raw = gre[0];
+	relay_raw = gre[0];
 	w->network = gre[1];
 	w->tunnel = udp[1];
 	assert_true(sd_event_new(&w->loop) >= 0);

@@ -143,3 +143,15 @@ def limits(lab):
     server.extra_conf, server.remote_ip = "", "192.168.1.300"
     server.write_files()
     lab.expect(server.show("FileDescriptorStoreMax") == "4096", "the store with a broken file")
+
+
+@scenario(group="systemd", systemd=True)
+def threads(lab):
+    """The relay's threads under the unit: there, used, and each may stay on its CPU."""
+    server = lab.service(conf="relay-threads 2\n")
+    call = lab.client(up=True)
+    lab.ping(call.ns, server.local_ip, count=3)
+    tasks = os.listdir(f"/proc/{server.worker()}/task")
+    lab.expect(len(tasks) == 3, f"{len(tasks)} threads")
+    loose = server.find_log("threads may not stay on their CPUs")
+    lab.expect(not loose, "sched_setaffinity is not allowed")
