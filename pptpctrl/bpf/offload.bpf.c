@@ -24,7 +24,9 @@
 #define MPPE_PROTO	0x00fd
 #define MPPE_BITS	0x9000	/* RFC 3078 section 3: flushed, encrypted */
 #define MPPE_COUNT	0x0fff
-#define MPPE_MIN	3	/* count and a byte */
+/* The kernel's L2TP takes no shorter one, as net/channel.h has it; after any
+ * protocol field there is room for MPPE's count and a byte. */
+#define FRAME_MIN	8
 #define DATA_MAX	1596	/* after the protocol: as pppfilter.c has it */
 
 #define GRE_KS		0x3001	/* key, sequence, version 1 */
@@ -297,7 +299,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 		return TC_ACT_SHOT;
 	}
 	if (!is_data(flags & GRE_ACK ? h->rest + 4 : h->rest, st->protocol,
-	    &head, &count) || payload < (__u32)head + MPPE_MIN ||
+	    &head, &count) || payload < FRAME_MIN ||
 	    payload > (__u32)head + DATA_MAX)
 		return send_back(skb);
 	if (st->check_count && count !=

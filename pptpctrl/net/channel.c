@@ -278,6 +278,10 @@ channel_put(struct channel *c, uint8_t *frame, size_t len)
 	case CHANNEL_L2TP:
 		if (l->n == L2TP_BATCH)
 			l2tp_flush(l);
+		if (len < CHANNEL_MIN) {
+			memset(frame + len, 0, CHANNEL_MIN - len);
+			len = CHANNEL_MIN;
+		}
 		memcpy(frame - L2TP_HEADER, c->header, L2TP_HEADER);
 		l->out[l->n].at = frame - L2TP_HEADER;
 		l->out[l->n].len = len + L2TP_HEADER;

@@ -15,6 +15,9 @@
 #include "proto/hdlc.h"
 
 #define CHANNEL_HEADROOM 8u	/* bytes that channel_put may write before */
+/* The kernel's L2TP takes no frame that is shorter: it wants 14 bytes with the
+ * header (L2TP_HDR_SIZE_MAX), and leaves the others in its socket. */
+#define CHANNEL_MIN	8u
 #define L2TP_HEADER	6u	/* RFC 2661 3.1: flags, tunnel, session */
 
 /* --- the pair that all relay calls share ------------------------------- */
@@ -89,7 +92,8 @@ void channel_ready(struct channel *c);
 
 /*
  * Pass a frame on.  CHANNEL_HEADROOM bytes before it may be overwritten, and
- * it must stay until channel_flush (or l2tp_flush).
+ * so may what it lacks of CHANNEL_MIN after it: zeros there are padding (RFC
+ * 1661 section 2).  It must stay until channel_flush (or l2tp_flush).
  */
 void channel_put(struct channel *c, uint8_t *frame, size_t len);
 

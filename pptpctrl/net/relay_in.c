@@ -35,7 +35,8 @@ static void
 hold(struct flow *f, unsigned slot, const uint8_t *frame, size_t len)
 {
 	struct held_frame *h = &f->held[slot];
-	uint8_t *copy = malloc(CHANNEL_HEADROOM + len);
+	uint8_t *copy = malloc(CHANNEL_HEADROOM +
+	    (len < CHANNEL_MIN ? CHANNEL_MIN : len));
 
 	if (!copy) {
 		f->counts.drop[DROP_NO_BUFFER]++;
@@ -68,12 +69,12 @@ relay_release_held(struct relay *r, struct flow *f)
 static bool
 step_keys(struct flow *f)
 {
-	uint8_t step[CHANNEL_HEADROOM + PPP_STEP_LEN];
+	uint8_t step[CHANNEL_HEADROOM + CHANNEL_MIN];
 	bool any = false;
 	size_t n;
 
 	while ((n = pppfilter_step(&f->filter, step + CHANNEL_HEADROOM,
-	    PPP_STEP_LEN)) > 0) {
+	    CHANNEL_MIN)) > 0) {
 		channel_put(&f->channel, step + CHANNEL_HEADROOM, n);
 		channel_flush(&f->channel);
 		any = true;

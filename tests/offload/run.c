@@ -386,6 +386,19 @@ from_client(void)
 	put16(p.byte + IP + 2, p.len - IP);
 	fix_sum(&p);
 	untouched("oversize", &p);
+	/* The kernel's L2TP takes 8 bytes, and no less. */
+	begin(false);
+	p = gre(false, SEQ, 5);
+	p.len = BODY + 12 + 7;
+	put16(p.byte + BODY + 4, 7);
+	put16(p.byte + IP + 2, p.len - IP);
+	fix_sum(&p);
+	p.len += 20;
+	untouched("too short", &p);
+	put16(p.byte + BODY + 4, 8);
+	put16(p.byte + IP + 2, 20 + 12 + 8);
+	fix_sum(&p);
+	forwarded("just long enough", &p);
 	p = gre(false, SEQ, 5);
 	begin(false);
 	set("state_map", CALL, &(struct offload_state){ .started = 1,

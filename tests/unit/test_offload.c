@@ -808,12 +808,12 @@ what_is_not_expected_is_untouched(void **state_)
 		len = gre_packet(packet, &f, false);
 		assert_int_equal(judge_packet(packet, len), TC_ACT_UNSPEC);
 	}
-	/* Too short to be MPPE's: nothing after the count. */
+	/* Too short for the kernel's L2TP. */
 	f = ready(100);
-	f.len = 6;
+	f.len = 7;
 	len = gre_packet(packet, &f, false);
 	assert_int_equal(judge_packet(packet, len + 20), TC_ACT_REDIRECT);
-	f.len = 7;
+	f.len = 8;
 	len = gre_packet(packet, &f, false);
 	assert_int_equal(judge_packet(packet, len + 20), TC_ACT_UNSPEC);
 }

@@ -42,23 +42,33 @@ first(struct flow *f, void *arg)
 	(void)arg;
 }
 
-/* The call's client's frame of that number; it counts MPPE frames from 0. */
+#define FRAME_MAX	10
+
 static void
-from_client_of(struct world *w, uint16_t call, uint32_t seq)
+frame_from_client(struct world *w, uint16_t call, uint32_t seq,
+    const uint8_t *ppp, size_t len)
 {
 	struct gre_pkt pkt = { .call_id = call, .has_seq = true, .seq = seq,
-	    .payload_len = 10 };
-	uint8_t ip[20 + GRE_HDR_MAX + 10] = { 0x45, [9] = 47 };
-	uint8_t ppp[10] = { 0xff, 0x03, 0x00, 0xfd, 0x90, (uint8_t)seq,
-	    1, 2, 3, 4 };
+	    .payload_len = len };
+	uint8_t ip[20 + GRE_HDR_MAX + FRAME_MAX] = { 0x45, [9] = 47 };
 	size_t n = 20 + gre_build(ip + 20, &pkt);
 
-	memcpy(ip + n, ppp, sizeof(ppp));
-	n += sizeof(ppp);
+	memcpy(ip + n, ppp, len);
+	n += len;
 	ip[3] = (uint8_t)n;
 	memcpy(ip + 12, &w->flow.peer, 4);
 	memcpy(ip + 16, &w->flow.own, 4);
 	assert_int_equal(send(w->network, ip, n, 0), n);
+}
+
+/* The call's client's frame of that number; it counts MPPE frames from 0. */
+static void
+from_client_of(struct world *w, uint16_t call, uint32_t seq)
+{
+	uint8_t ppp[FRAME_MAX] = { 0xff, 0x03, 0x00, 0xfd,
+	    (uint8_t)(0x90 | (seq >> 8 & 0x0f)), (uint8_t)seq, 1, 2, 3, 4 };
+
+	frame_from_client(w, call, seq, ppp, sizeof(ppp));
 }
 
 static void
@@ -237,6 +247,74 @@ what_is_sent_at_once_is_of_one_call(void **state)
 	assert_int_equal(together, 1);
 }
 
+static void
+expect_frame(struct world *w, const uint8_t *ppp, size_t len)
+{
+	uint8_t frame[64];
+	ssize_t n = -1;
+
+	for (int i = 0; i < 1000 && n < 0; i++) {
+		turn(w);
+		n = recv(w->tunnel, frame, sizeof(frame), 0);
+	}
+	assert_int_equal(n, 6 + len);
+	assert_memory_equal(frame + 6, ppp, len);
+}
+
+/* The kernel's L2TP takes none of less than 8 bytes. */
+static void
+short_frames_are_filled(void **state)
+{
+	static const uint8_t ccp[8] = { 0x80, 0xfd, 15, 1, 0, 4 },
+	    mppe[8] = { 0xfd, 0x90, 1, 9 },
+	    eight[8] = { 0x00, 0xfd, 0x90, 2, 1, 2, 3, 4 };
+	struct world *w = *state;
+
+	frame_from_client(w, CALL, 1, ccp, 6);
+	expect_frame(w, ccp, sizeof(ccp));
+	frame_from_client(w, CALL, 2, mppe, 4);
+	expect_frame(w, mppe, sizeof(mppe));
+	frame_from_client(w, CALL, 3, eight, sizeof(eight));
+	expect_frame(w, eight, sizeof(eight));
+}
+
+/* What moves the kernel's keys over a long gap has 7 bytes. */
+static void
+so_are_steps_of_keys(void **state)
+{
+	static const uint8_t step[8] = { 0xff, 0x03, 0x00, 0xfd, 0x98 };
+	struct world *w = *state;
+
+	/* Until a silence shows that so many were lost. */
+	for (uint32_t seq = 3000; seq < 4000 &&
+	    recv(w->tunnel, NULL, 0, MSG_PEEK) < 0; seq++) {
+		from_client(w, seq);
+		turn(w);
+		turn(w);
+	}
+	expect_frame(w, step, sizeof(step));
+}
+
+/* Before pppd asks for a network protocol the client's request waits. */
+static void
+and_held_ones(void **state)
+{
+	static const uint8_t lcp[] = { 0xff, 0x03, 0xc0, 0x21, 1, 1, 0, 4 },
+	    ask[] = { 0xff, 0x03, 0x80, 0x21, 1, 1, 0, 4 },
+	    held[8] = { 0x80, 0x21, 1, 9, 0, 4 };
+	struct world *w = *state;
+	uint8_t out[6 + 8] = { 0, 2, 0, TUNNEL, CALL >> 8, CALL & 0xff };
+
+	memcpy(out + 6, lcp, 8);
+	assert_int_equal(send(w->tunnel, out, sizeof(out), 0), sizeof(out));
+	turn(w);
+	frame_from_client(w, CALL, 1, held, 6);
+	turn(w);
+	memcpy(out + 6, ask, 8);
+	assert_int_equal(send(w->tunnel, out, sizeof(out), 0), sizeof(out));
+	expect_frame(w, held, sizeof(held));
+}
+
 int
 main(void)
 {
@@ -246,6 +324,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    what_is_sent_at_once_is_of_one_call, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_while_one_is_missing,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(short_frames_are_filled,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(so_are_steps_of_keys,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(and_held_ones,
 		    set_up, tear_down),
 	};
 

@@ -48,6 +48,13 @@ class Target:
         seen = [parse_gre(frame) for _, frame in self.capture.packets()]
         return [p.seq for p in seen if p and p.source == self.address and p.seq is not None]
 
+    def next_count(self):
+        """Of MPPE."""
+        seen = [parse_gre(frame) for _, frame in self.capture.packets()]
+        newest = max((p for p in seen if p and p.source == self.address and
+                      p.payload[2:4] == b"\x00\xfd"), key=lambda p: p.seq)
+        return (struct.unpack_from("!H", newest.payload, 4)[0] + 1) & 0xFFF
+
     def next_number(self):
         return max(self.numbers()) + 1
 
@@ -158,6 +165,34 @@ def far_ahead(lab):
         target.still_works(f"MPPE count {count}")
     call.stop()
     lab.expect_clean()
+
+
+@scenario(group="attack", datapaths=OURS)
+def short_frames(lab):
+    """Frames that are shorter than the kernel's L2TP wants them reach pppd and do not end the call."""
+    server = lab.server(debug=True)
+    call = lab.client(up=True)
+    target = Target(lab, server, call)
+    before = target.entry()
+    # CCP Reset-Ack, which nobody asked for, without ff 03.
+    target.inject(b"\x80\xfd" + struct.pack("!BBH", 15, 77, 4), target.next_number())
+    server.wait_log(r"rcvd \[CCP ResetAck id=0x4d")
+    stays(target, before, "a short frame of CCP")
+    target.inject(b"\xfd" + struct.pack("!H", 0x9000 | target.next_count()) + b"\x00",
+                  target.next_number())
+    stays(target, before, "a short encrypted frame")
+    call.stop()
+    lab.expect_clean()
+
+
+def stays(target, before, what):
+    """For longer than the launcher waits for the end of a call whose session is gone."""
+    lab = target.lab
+    lab.ping(target.call.ns, target.server.local_ip, count=30, must=False)
+    lab.expect(not target.server.find_log("session was deleted"),
+               f"after {what}: the call's session is taken for deleted")
+    target.still_works(what)
+    lab.expect(target.entry()["call"] == before["call"], f"after {what}: another call")
 
 
 @scenario(group="attack", datapaths=DATAPATHS)

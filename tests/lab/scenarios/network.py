@@ -1,8 +1,10 @@
-"""Bad networks: jitter, loss, duplicates, a small hop."""
+"""Bad networks: jitter, loss, duplicates, a small hop, a long gap."""
 
+import json
+import socket
 import struct
 
-from lab import DATAPATHS, scenario
+from lab import DATAPATHS, inside, run, scenario
 
 DELAY_MS, JITTER_MS = 2, 0.2
 
@@ -73,5 +75,39 @@ def small_hop(lab):
     lab.expect(max(sizes) > 1400, f"no GRE packet is too large for the hop: {max(sizes)}")
     with_df = [frame for frame in packets if frame[20] & 0x40]
     lab.expect(not with_df, f"{len(with_df)} of {len(packets)} GRE packets have DF")
+    call.stop()
+    lab.expect_clean()
+
+
+LOST_TOGETHER = 2500    # half of MPPE's counts are 2048
+
+
+def sent_packets(call):
+    found, = json.loads(run(call.ns, "ip", "-json", "-stats", "link", "show", call.iface).stdout)
+    return found["stats64"]["tx"]["packets"]
+
+
+@scenario(datapaths=("relay", "tty"))
+def long_gap(lab):
+    """More encrypted frames are lost together than the kernel's MPPE can bridge: the call goes on."""
+    server = lab.server()
+    call = lab.client(up=True)
+    lab.ping(call.ns, server.local_ip)
+    before, = server.calls()
+    lab.net.block_gre(call.ns)
+    first = sent_packets(call)
+    with inside(call.ns), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        while sent_packets(call) < first + LOST_TOGETHER:
+            for _ in range(100):
+                sock.sendto(b"lost", (server.local_ip, 7777))
+    lab.net.unblock_gre(call.ns)
+    # Longer than the launcher waits for the end of a call whose session is gone.
+    lab.ping(call.ns, server.local_ip, count=1)
+    received = lab.ping(call.ns, server.local_ip, count=40, must=False).received
+    lab.expect(received == 40, f"{received} of 40 pings come back")
+    lab.expect(not server.find_log("session was deleted"), "its session is taken for deleted")
+    after, = server.calls()
+    lab.expect(after["call"] == before["call"], f"another call: {after}")
+    lab.expect(after["lost"] >= LOST_TOGETHER, f"not all frames were lost: {after}")
     call.stop()
     lab.expect_clean()

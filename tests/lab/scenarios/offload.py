@@ -29,8 +29,8 @@ def with_offload(function):
     return scenario_with
 
 
-for name in ("login", "jitter", "bad-path", "plaintext", "far-ahead", "worker-killed",
-             "fifty-calls"):
+for name in ("login", "jitter", "bad-path", "plaintext", "far-ahead", "short-frames",
+             "long-gap", "worker-killed", "fifty-calls"):
     other = library.registry[f"relay/{name}"]
     scenario(name=name, group="fast", needs_build=True, timeout=other.timeout)(
         with_offload(other.function))
