@@ -21,6 +21,7 @@
 
 #define BOUNCE_MS	2000
 #define DRAIN_MAX	256
+#define L2TP_MIN	14	/* net/channel.h: header and CHANNEL_MIN */
 #define ROOM_LOG_MS	10000
 
 /* --- the tunnel ------------------------------------------------------- */
@@ -46,7 +47,8 @@ on_bounce_timer(sd_event_source *src, uint64_t usec, void *arg)
 /*
  * A frame that the kernel's L2TP does not know comes back here: the worker
  * sent it to a session that is gone.  For a call that is just ending that is
- * normal, so it gets a moment.
+ * normal, so it gets a moment.  One that is too short for L2TP says nothing
+ * about its session.
  */
 static int
 on_tunnel(sd_event_source *src, int fd, uint32_t revents, void *arg)
@@ -57,12 +59,12 @@ on_tunnel(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	(void)revents;
 	for (int i = 0; i < DRAIN_MAX; i++) {
 		uint8_t h[6];	/* flags, tunnel, session: the worker's */
-		ssize_t n = recv(fd, h, sizeof(h), MSG_DONTWAIT);
+		ssize_t n = recv(fd, h, sizeof(h), MSG_DONTWAIT | MSG_TRUNC);
 		struct lcall *c;
 
 		if (n < 0 && errno != ECONNREFUSED)
 			break;
-		if (n != sizeof(h))
+		if (n < L2TP_MIN)
 			continue;
 		c = la->call[h[4] << 8 | h[5]];
 		if (c && !c->timer && (c->stage == STAGE_OPEN ||

@@ -7,8 +7,9 @@ had again, and nothing is left.
 import os
 import signal
 import socket
+import struct
 
-from lab import DATAPATHS, Wire, leftovers, poll, processes, run, scenario
+from lab import DATAPATHS, Wire, inject, leftovers, poll, processes, run, scenario
 from lab.client import borrowed_sockets
 from lab.namespaces import libc
 from lab.server import OPTIONS
@@ -173,6 +174,23 @@ def tunnel_socket(server):
             return sock
         sock.close()
     raise AssertionError("the launcher has no L2TP socket")
+
+
+@scenario(datapaths=["relay"])
+def short_datagram(lab):
+    """One that is too short for the kernel's L2TP says nothing about a session: the call stays."""
+    call = Call(lab)
+    with tunnel_socket(call.server) as sock:
+        near, far = sock.getsockname(), sock.getpeername()
+        for size in 6, 13:
+            datagram = struct.pack("!HHH", 2, 1, call.id) + bytes(size - 6)
+            inject("srv", far[0], near[0], struct.pack("!HHHH", far[1], near[1], 8 + size, 0) +
+                   datagram, 17)
+    # For longer than the launcher waits for the end of such a call.
+    lab.ping(call.ns, call.server.local_ip, count=30)
+    lab.expect(not call.server.find_log("session was deleted"), "its session is taken for deleted")
+    call.client.stop()
+    lab.expect_clean()
 
 
 @scenario(datapaths=["relay"])
