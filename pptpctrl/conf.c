@@ -161,7 +161,7 @@ const struct conf_kw conf_keywords[] = {
 	    .def = "50" },
 	{ LIMIT("relay-threads", relay_threads, 0, CONF_SENDERS_MAX,
 	    "threads that send the relay's frames; 0: by the number of CPUs"),
-	    .def = "0" },
+	    .def = "1" },
 	{ LIMIT("setup-timeout", setup_timeout, 5, 3600,
 	    "seconds from a call's begin until its network is up"),
 	    .def = "60" },

@@ -22,7 +22,7 @@ import report  # noqa: E402
 SILENCE = 900       # seconds without a word: the guest hangs
 # Q: User-Mode Linux has no JIT, QEMU has no time for more.
 SERVERS = {"uml": "plain,bare,kernel,relay-offload,relay,tty,pptpd",
-           "qemu": "kernel,relay-offload,relay,relay-1-thread"}
+           "qemu": "kernel,relay-offload,relay,relay-threads"}
 
 
 def measure(backend, args, keep):
@@ -82,9 +82,10 @@ def main():
     parser.add_argument("--servers", default="", help="only these, with commas")
     parser.add_argument("--results", default=str(HERE / "results"))
     args = parser.parse_args()
-    unknown = set(args.servers.split(",")) - {"", *SERVERS["uml"].split(",")}
+    known = {name for names in SERVERS.values() for name in names.split(",")}
+    unknown = set(args.servers.split(",")) - {"", *known}
     if unknown:
-        parser.error(f"no server is called {', '.join(sorted(unknown))}: {SERVERS['uml']}")
+        parser.error(f"no server is called {', '.join(sorted(unknown))}: {', '.join(sorted(known))}")
     args.reps = args.reps or (1 if args.quick else 5)
     args.seconds = args.seconds or (2 if args.quick else 3)
     need_root()

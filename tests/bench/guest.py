@@ -43,8 +43,8 @@ def plan(names, args):
     """(what, server, repetition, function of a Bench): every row of the table of goals first,
     then the repetitions of what a table of medians needs."""
     uml = args.backend == "uml"
-    if uml:     # with one CPU that is what relay is
-        names = [name for name in names if name != "relay-1-thread"]
+    if uml:     # with one CPU there are none
+        names = [name for name in names if name != "relay-threads"]
     served = [name for name in names if SERVERS[name]]
     work = []
 

@@ -28,10 +28,9 @@ SERVERS = {
     "plain": None,
     "bare": None,
     "kernel": {"datapath": "kernel"},
-    "relay-1": {"datapath": "relay", "conf": "relay-offload off\nrelay-threads 1\n"},
     "relay-offload": {"datapath": "relay", "conf": "relay-offload on\n"},
     "relay": {"datapath": "relay", "conf": "relay-offload off\n"},
-    "relay-1-thread": {"datapath": "relay", "conf": "relay-offload off\nrelay-threads 1\n"},
+    "relay-threads": {"datapath": "relay", "conf": "relay-offload off\nrelay-threads 0\n"},
     "tty": {"datapath": "tty"},
     "pptpd": {"pptpd": "distribution"},
 }

@@ -5,7 +5,7 @@ import subprocess
 from goals import JITTER, LOSS
 
 COLORS = {"plain": "#888888", "bare": "#bbbbbb", "kernel": "#d95f02", "relay-offload": "#1b9e77",
-          "relay": "#1f78b4", "relay-1-thread": "#a6cee3", "tty": "#7570b3", "pptpd": "#e7298a"}
+          "relay": "#1f78b4", "relay-threads": "#a6cee3", "tty": "#7570b3", "pptpd": "#e7298a"}
 
 
 def paths(figures, kind, steps):

@@ -8,7 +8,7 @@ import statistics
 import goals
 import plots
 
-ORDER = ("plain", "bare", "kernel", "relay-offload", "relay", "relay-1-thread",
+ORDER = ("plain", "bare", "kernel", "relay-offload", "relay", "relay-threads",
          "tty", "pptpd")
 NOT_KEYS = ("value", "unit", "server", "rep", "failed", "received", "sent")
 
