@@ -239,10 +239,12 @@ start_senders(struct worker *w, const struct worker_setup *setup)
 		return;
 	w->senders = senders_new(setup->send_fd, (unsigned)setup->n_send,
 	    setup->udp_fd);
-	if (!w->senders)
+	if (!w->senders) {
 		log_warn("worker: %d threads: %s; going on without them",
 		    setup->n_send, strerror(errno));
-	r = w->senders ? senders_stay(w->senders) : 0;
+		return;
+	}
+	r = senders_stay(w->senders);
 	if (r < 0)
 		log_warn("worker: threads may not stay on their CPUs (%s): "
 		    "frames may overtake one another; allow the system call "

@@ -146,7 +146,7 @@ a_batch_is_put_in_order(void **state)
 	struct world *w = *state;
 
 	for (unsigned seed = 0; seed < SEEDS; seed++) {
-		int in[48], next[CALLS], plain = 0, got_plain = 0, got;
+		int in[16], next[CALLS], plain = 0, got_plain = 0, got;
 		unsigned call, n = 0;
 
 		srand(seed);
@@ -213,7 +213,7 @@ static void
 counts_may_begin_anew(void **state)
 {
 	struct world *w = *state;
-	static const int counts[] = { 20, CCP, 0, 1, 1500, 1000, 999 + 2 };
+	static const int counts[] = { 20, CCP, 0, 1, 1500, 1000, 1001 };
 
 	for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		from_pppd(w, 0, counts[i]);
