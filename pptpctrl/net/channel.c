@@ -19,6 +19,7 @@
 #define GSO_MAX_BYTES	60000u	/* one IP packet with room to spare */
 #define PTY_OUT_SIZE	32768u	/* some 20 full frames at their worst */
 #define PTY_READ	8192	/* what a pty holds at most */
+#define PTY_READS	16u	/* in a row, then others' turn */
 
 /* --- L2TP --------------------------------------------------------------- */
 
@@ -186,19 +187,20 @@ pty_write(struct channel *c)
 	}
 }
 
-static void
-pty_read(struct channel *c)
+/* False: there is nothing more, for now or ever. */
+static bool
+pty_read_once(struct channel *c)
 {
 	uint8_t buf[PTY_READ];
 	ssize_t n = read(c->fd, buf, sizeof(buf));
 	size_t off = 0;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		/* pppd closed its side; the launcher reports its end. */
 		sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
-		return;
+		return false;
 	}
 	while (off < (size_t)n && c->kind == CHANNEL_PTY) {
 		const uint8_t *frame;
@@ -209,6 +211,16 @@ pty_read(struct channel *c)
 		if (frame)
 			c->rx(c->arg, frame, len);
 	}
+	return c->kind == CHANNEL_PTY;
+}
+
+/* One read gives three full frames at most, since N_TTY keeps 4 kB; but what
+ * waits behind them moves up at once, so they need not leave by themselves. */
+static void
+pty_read(struct channel *c)
+{
+	for (unsigned i = 0; i < PTY_READS && pty_read_once(c); i++)
+		;
 	if (c->kind == CHANNEL_PTY)
 		c->rx(c->arg, NULL, 0);
 }

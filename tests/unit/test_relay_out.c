@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Frames from pppd that overtook one another on the way to the relay.
+ * Frames from pppd: those that overtook one another on the way to the relay,
+ * and those of a pty.
  */
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -27,6 +28,8 @@
 #define SEEDS	300
 #define PLAIN	-1	/* an LCP echo request */
 #define CCP	-2
+#define PTY_SEEDS 100
+#define FULL	40	/* bytes of the longest frame on the pty */
 
 struct world {
 	sd_event *loop;
@@ -223,6 +226,139 @@ counts_may_begin_anew(void **state)
 	assert_int_equal(w->flow[0].counts.drop[DROP_OUT], 0);
 }
 
+/* --- by a pty ------------------------------------------------------------- */
+
+/* One end of what stands for the first call's pty: each write is a read. */
+static int
+pty_of_first(struct world *w)
+{
+	struct flow *f = &w->flow[0];
+	int pty[2];
+
+	relay_detach(w->relay, f);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK,
+	    0, pty), 0);
+	assert_int_equal(relay_attach_pty(w->relay, f, pty[0]), 0);
+	return pty[1];
+}
+
+/* Frames of counts 0 to n - 1 and of any length, as pppd's kernel writes
+ * them. */
+static size_t
+on_the_line(uint8_t *line, size_t size, unsigned n)
+{
+	uint8_t frame[FULL] = { 0xff, 0x03, 0x00, 0xfd };
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		frame[4] = (uint8_t)(0x90 | i >> 8);
+		frame[5] = (uint8_t)i;
+		for (unsigned k = 6; k < FULL; k++)
+			frame[k] = (uint8_t)rand();
+		len += hdlc_encode(line + len, size - len, frame,
+		    6 + (unsigned)rand() % (FULL - 5), 0);
+	}
+	assert_true(len > 0);
+	return len;
+}
+
+/* In reads of so many bytes. */
+static void
+write_line(int pty, const uint8_t *line, size_t len, size_t each)
+{
+	for (size_t at = 0; at < len; at += each)
+		assert_true(send(pty, line + at, len - at < each ? len - at :
+		    each, 0) > 0);
+}
+
+static unsigned
+frames_at_network(struct world *w, int *next)
+{
+	unsigned call, n = 0;
+	int got;
+
+	for (; at_network(w, &call, &got); n++) {
+		assert_int_equal(call, 0);
+		assert_int_equal(got, *next);
+		*next = (*next + 1) % COUNTS;
+	}
+	return n;
+}
+
+/* Wherever reads end, whole frames leave in their order; and none stays here
+ * once what was written is read. */
+static void
+a_pty_is_read_in_any_pieces(void **state)
+{
+	static uint8_t line[10 * HDLC_ENCODED_MAX(FULL)];
+	struct world *w = *state;
+	int pty = pty_of_first(w);
+
+	for (unsigned seed = 0; seed < PTY_SEEDS; seed++) {
+		int n = 1 + (int)seed % 10, next = 0;
+		size_t len;
+
+		srand(seed);
+		len = on_the_line(line, sizeof(line), (unsigned)n);
+		write_line(pty, line, len, 1 + seed);
+		while (next < n) {
+			turn(w);
+			frames_at_network(w, &next);
+		}
+		assert_int_equal(next, n);
+	}
+	close(pty);
+}
+
+/* What a pty gives in several reads leaves after one look at it. */
+static void
+a_pty_is_read_until_it_is_empty(void **state)
+{
+	static uint8_t line[8 * HDLC_ENCODED_MAX(FULL)];
+	struct world *w = *state;
+	int pty = pty_of_first(w), next = 0;
+	size_t len = on_the_line(line, sizeof(line), 8);
+
+	write_line(pty, line, len, len / 7);
+	turn(w);
+	assert_int_equal(frames_at_network(w, &next), 8);
+	close(pty);
+}
+
+/* A call that never falls silent does not keep the loop to itself. */
+static void
+a_pty_is_not_read_for_ever(void **state)
+{
+	static uint8_t line[60 * HDLC_ENCODED_MAX(FULL)];
+	struct world *w = *state;
+	int pty = pty_of_first(w), next = 0;
+
+	write_line(pty, line, on_the_line(line, sizeof(line), 60), FULL);
+	turn(w);
+	assert_in_range(frames_at_network(w, &next), 1, 59);
+	while (next < 60) {
+		turn(w);
+		frames_at_network(w, &next);
+	}
+	close(pty);
+}
+
+/* What pppd wrote last is sent, and then it is left alone. */
+static void
+a_pty_that_is_hung_up_is_read_to_its_end(void **state)
+{
+	static uint8_t line[3 * HDLC_ENCODED_MAX(FULL)];
+	struct world *w = *state;
+	int pty = pty_of_first(w), next = 0;
+	size_t len = on_the_line(line, sizeof(line), 3);
+
+	write_line(pty, line, len, len / 2);
+	close(pty);
+	turn(w);
+	assert_int_equal(frames_at_network(w, &next), 3);
+	assert_int_equal(sd_event_run(w->loop, 0), 0);
+}
+
 int
 main(void)
 {
@@ -233,6 +369,15 @@ main(void)
 		    what_comes_too_late_is_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_may_begin_anew,
 		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_pty_is_read_in_any_pieces,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_pty_is_read_until_it_is_empty, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_pty_is_not_read_for_ever,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_pty_that_is_hung_up_is_read_to_its_end, set_up,
+		    tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
