@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -324,23 +325,51 @@ put(uint8_t *to, size_t at, uint8_t byte)
 	return at;
 }
 
-/* One byte of each value: each entry of the table is used once. */
+static void
+expect_line(const uint8_t *frame, size_t len)
+{
+	uint8_t expected[HDLC_ENCODED_MAX(64)] = { 0x7e };
+	uint16_t fcs = fcs_of(frame, len);
+	size_t n = 1;
+
+	for (size_t i = 0; i < len; i++)
+		n = put(expected, n, frame[i]);
+	n = put(expected, n, (uint8_t)fcs);
+	n = put(expected, n, (uint8_t)(fcs >> 8));
+	expected[n++] = 0x7e;
+	assert_int_equal(hdlc_encode(line, sizeof(line), frame, len, 0), n);
+	assert_memory_equal(line, expected, n);
+}
+
+/* A byte of each value in each place of the eight that are taken at a time, and
+ * behind them: each entry of the tables is used. */
 static void
 the_checksum_is_that_of_the_standard(void **state)
 {
 	(void)state;
-	for (unsigned v = 0; v < 256; v++) {
-		uint8_t frame = (uint8_t)v, expected[8] = { 0x7e };
-		uint16_t fcs = fcs_of(&frame, 1);
-		size_t n = put(expected, 1, frame);
+	for (size_t place = 0; place < 9; place++)
+		for (unsigned v = 0; v < 256; v++) {
+			uint8_t frame[9] = { 0 };
 
-		n = put(expected, n, (uint8_t)fcs);
-		n = put(expected, n, (uint8_t)(fcs >> 8));
-		expected[n++] = 0x7e;
-		assert_int_equal(hdlc_encode(line, sizeof(line), &frame, 1, 0),
-		    n);
-		assert_memory_equal(line, expected, n);
-	}
+			frame[place] = (uint8_t)v;
+			expect_line(frame, sizeof(frame));
+		}
+}
+
+/* Whatever is left behind the last eight. */
+static void
+frames_of_any_length_have_their_checksum(void **state)
+{
+	uint8_t frame[64];
+
+	(void)state;
+	srand(1);
+	for (size_t len = 1; len <= sizeof(frame); len++)
+		for (unsigned i = 0; i < 100; i++) {
+			for (size_t k = 0; k < len; k++)
+				frame[k] = (uint8_t)rand();
+			expect_line(frame, len);
+		}
 }
 
 int
@@ -348,6 +377,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_checksum_is_that_of_the_standard),
+		cmocka_unit_test(frames_of_any_length_have_their_checksum),
 		cmocka_unit_test(known_frames_are_encoded),
 		cmocka_unit_test(control_characters_are_escaped_as_asked),
 		cmocka_unit_test(worst_case_fits),
