@@ -168,8 +168,9 @@ class Capture:
     def __init__(self, lab, ns, iface="eth0", expression="", name="capture"):
         self.path = lab.file(f"{name}-{ns}-{iface}.pcap")
         self.process = popen(ns, ["tcpdump", "-i", iface, "-n", "-p", "-U", "-Z", "root",
-                                  "--immediate-mode", "-B", "16384", "-w", self.path,
-                                  *expression.split()],
+                                  "--immediate-mode", "-B", "16384",
+                                  # Slots of 64 kB: of longer ones there would be a quarter.
+                                  "-s", "65000", "-w", self.path, *expression.split()],
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.log = ProgramLog(lab.file(f"{name}-{ns}-{iface}.log"), self.process, "tcpdump")
         self.log.wait("listening on")
