@@ -35,6 +35,10 @@
 /* A frame that is not much ahead is queued again so often. */
 #define AHEAD_MAX	64
 #define AGAIN_MAX	16
+/* Home follows at once where for two ticks no frame went to the tunnel, the
+ * last one is through with PPP then; else when so many in a row came elsewhere. */
+#define SILENCE		2
+#define STRAYS_MAX	32
 /* Late and duplicate: not further back, and not in a silence, in which the
  * peer may begin its numbers anew. */
 #define LATE_MAX	64
@@ -182,13 +186,33 @@ is_data(const __u8 *p, __u16 protocol, int *ret_head, __u16 *ret_count)
 	return false;
 }
 
-/* Through the queue of the call's CPU (RPS).  The hash chooses it, and counts
- * how often the frame was there. */
-static __always_inline int
-to_queue(struct __sk_buff *skb, const struct offload_dev *dev,
-    const struct offload_call *call, __u32 times)
+static __always_inline __u32
+hash_of(const struct offload_dev *dev, __u32 home)
 {
-	bpf_set_hash(skb, call && call->peer ? call->hash + times : 1);
+	/* The verifier follows the test below, not what clang makes of it and
+	 * of where home comes from. */
+	__asm__ volatile("" : "+r"(home));
+	return home < OFFLOAD_HOMES ? dev->home_hash[home] : 0;
+}
+
+/* Whatever the worker wrote there. */
+#define HOME(word)	(OFFLOAD_HOME(word) % OFFLOAD_HOMES)
+
+/* The hash of the call's home; only the launcher's words choose a queue. */
+static __always_inline __u32
+home_of(const struct offload_dev *dev, const struct offload_call *call,
+    __u64 word)
+{
+	__u32 hash = hash_of(dev, HOME(word));
+
+	return hash ? hash : call->hash;
+}
+
+/* Through the queue of the CPU that has the hash (RPS). */
+static __always_inline int
+to_queue(struct __sk_buff *skb, const struct offload_dev *dev, __u32 hash)
+{
+	bpf_set_hash(skb, hash ? hash : 1);
 	skb->queue_mapping = 0;		/* of another device */
 	return bpf_redirect(dev->ifindex, BPF_F_INGRESS);
 }
@@ -201,6 +225,46 @@ is_gre(const struct iphdr *ip)
 }
 
 /* --- interfaces by which clients come ------------------------------------ */
+
+static __always_inline bool
+move_home(struct offload_state *st, __u64 word, __u32 home)
+{
+	return __sync_val_compare_and_swap(&st->word, word,
+	    (word & ~OFFLOAD_HOME_MASK) |
+	    (__u64)home << OFFLOAD_HOME_SHIFT) == word;
+}
+
+/* Have all the worker's frames reached the tunnel that must be before ours? */
+static __always_inline bool
+worker_is_through(const struct offload_state *st)
+{
+	return (__s32)(*(volatile __u32 *)&st->arrived - st->after) >= 0;
+}
+
+/* The hash with which a client's frame that came here enters the queue. */
+static __always_inline __u32
+hash_at(const struct offload_dev *dev, const struct offload_call *call,
+    struct offload_state *st)
+{
+	__u64 word = *(volatile __u64 *)&st->word;
+	__u32 cpu = bpf_get_smp_processor_id() + 1;
+	__u32 home = home_of(dev, call, word), here = hash_of(dev, cpu);
+
+	if (here == 0 || here == home) {
+		if (st->strays)
+			st->strays = 0;
+		return home;
+	}
+	if (!(word & OFFLOAD_FAST))
+		return home;
+	if ((__u32)bpf_jiffies64() - *(volatile __u32 *)&st->tick >= SILENCE &&
+	    worker_is_through(st) && move_home(st, word, cpu))
+		return here;
+	if (++st->strays < STRAYS_MAX)
+		return home;
+	st->strays = 0;
+	return home + (cpu << OFFLOAD_HASH_MOVE_SHIFT);
+}
 
 SEC("tc")
 int
@@ -237,7 +301,7 @@ pptpctrl_in(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	/* Also those for the worker, which would overtake others else. */
 	skb->tc_index = skb->ifindex;
-	return to_queue(skb, dev, call, 0);
+	return to_queue(skb, dev, hash_at(dev, call, st));
 }
 
 /* --- our device, behind the queue ---------------------------------------- */
@@ -252,6 +316,12 @@ send_back(struct __sk_buff *skb)
 	return bpf_redirect(from, BPF_F_INGRESS);
 }
 
+static __always_inline __u32
+sent_to(__u32 home)
+{
+	return OFFLOAD_HASH_SENT | home << OFFLOAD_HASH_MOVE_SHIFT;
+}
+
 /* A client's frame. */
 static __always_inline int
 forward(struct __sk_buff *skb, const struct offload_dev *dev)
@@ -260,7 +330,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	struct l2tp_packet *t;
 	struct offload_call *call;
 	struct offload_state *st;
-	__u32 id, seq, payload, ahead, times;
+	__u32 id, seq, payload, ahead, note, times, home, move;
 	__u16 flags, count = 0;
 	__u64 word;
 	__u8 tos;
@@ -279,6 +349,21 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	flags = bpf_ntohs(h->flags);
 	if (!(word & OFFLOAD_FAST))
 		return send_back(skb);
+	note = skb->hash & OFFLOAD_HASH_NOTE;
+	times = note & OFFLOAD_HASH_TIMES;
+	move = note >> OFFLOAD_HASH_MOVE_SHIFT;
+	home = home_of(dev, call, word);
+	if (hash_of(dev, bpf_get_smp_processor_id() + 1) != home) {
+		/* If it was sent to this home, its hash leads here. */
+		if (!(note & OFFLOAD_HASH_SENT) || move != HOME(word))
+			return times < AGAIN_MAX ? to_queue(skb, dev,
+			    home + sent_to(HOME(word)) + times + 1) :
+			    send_back(skb);
+	} else if (!(note & OFFLOAD_HASH_SENT) && move &&
+	    worker_is_through(st) && move_home(st, word, move)) {
+		/* All that was queued here before it is through with PPP. */
+		return to_queue(skb, dev, hash_of(dev, move) + sent_to(move));
+	}
 	seq = bpf_ntohl(h->seq);
 	payload = bpf_ntohs(h->len);
 	gre_len = flags & GRE_ACK ? 16 : 12;
@@ -289,9 +374,8 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	ahead = seq - OFFLOAD_EXPECTED(word);
 	if (ahead != 0) {
 		/* One before it may still be with another CPU. */
-		times = skb->hash - call->hash;
 		if (ahead <= AHEAD_MAX && times < AGAIN_MAX)
-			return to_queue(skb, dev, call, times + 1);
+			return to_queue(skb, dev, home + times + 1);
 		if (-ahead > LATE_MAX || (word & OFFLOAD_LEARN) ||
 		    bpf_ktime_get_coarse_ns() - st->last_in > LATE_NS)
 			return send_back(skb);
@@ -305,7 +389,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	if (st->check_count && count !=
 	    (MPPE_BITS | ((seq + st->delta) & MPPE_COUNT)))
 		return send_back(skb);
-	if ((__s32)(*(volatile __u32 *)&st->arrived - st->after) < 0)
+	if (!worker_is_through(st))
 		return send_back(skb);
 
 	tos = h->ip.tos;
@@ -330,6 +414,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	t->l2tp.session = bpf_htons((__u16)id);
 	__sync_fetch_and_add(&st->rx_bytes, payload);
 	st->last_in = bpf_ktime_get_coarse_ns();
+	st->tick = (__u32)bpf_jiffies64();
 	bpf_skb_change_type(skb, PACKET_HOST);
 	return TC_ACT_UNSPEC;
 }
@@ -356,9 +441,11 @@ pptpctrl_queued(struct __sk_buff *skb)
 	/* From the worker, and nothing queues from here on. */
 	id = bpf_ntohs(h->l2tp.session);
 	st = bpf_map_lookup_elem(&state_map, &id);
-	if (st)
+	if (st) {
+		st->tick = (__u32)bpf_jiffies64();
 		__sync_fetch_and_add(&st->arrived,
 		    skb->gso_segs > 1 ? skb->gso_segs : 1);
+	}
 	return TC_ACT_UNSPEC;
 }
 
@@ -368,11 +455,11 @@ pptpctrl_queued(struct __sk_buff *skb)
  * has: what one sends comes back to the other.  No checksum changes. */
 static __always_inline int
 reflect(struct __sk_buff *skb, struct iphdr *ip,
-    const struct offload_dev *dev, const struct offload_call *call)
+    const struct offload_dev *dev, __u32 hash)
 {
 	ip->saddr = dev->far;
 	ip->daddr = dev->near;
-	return to_queue(skb, dev, call, 0);
+	return to_queue(skb, dev, hash);
 }
 
 /* May this frame of the tunnel be sent to the call's peer from here? */
@@ -436,14 +523,15 @@ pptpctrl_out(struct __sk_buff *skb)
 	id = bpf_ntohs(h->l2tp.session);
 	call = bpf_map_lookup_elem(&call_map, &id);
 	st = bpf_map_lookup_elem(&state_map, &id);
-	/* From the relay, or as if there were no call. */
-	if (h->udp.source != dev->kernel_port || skb->gso_segs > 1 || !call ||
-	    !st)
-		return reflect(skb, &h->ip, dev, call);
+	if (!call || !st)
+		return reflect(skb, &h->ip, dev, 0);
+	if (h->udp.source != dev->kernel_port || skb->gso_segs > 1)
+		return reflect(skb, &h->ip, dev, home_of(dev, call,
+		    *(volatile __u64 *)&st->word));
 	may = !dev->paused && (void *)(h + 1) <= (void *)(long)skb->data_end &&
 	    may_send(skb, h, call, st);
 	if (!claim_out(st, may))
-		return reflect(skb, &h->ip, dev, call);
+		return reflect(skb, &h->ip, dev, call->hash);
 
 	payload = bpf_ntohs(h->udp.len) - 14;
 	tos = h->ip.tos;

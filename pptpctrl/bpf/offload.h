@@ -9,7 +9,8 @@
 #include <linux/types.h>
 
 #define OFFLOAD_CALLS	65536
-#define OFFLOAD_LAYOUT	2	/* of the maps: raise it when one changes */
+#define OFFLOAD_HOMES	1024	/* CPUs from 1023 on get no call */
+#define OFFLOAD_LAYOUT	3	/* of the maps: raise it when one changes */
 
 /* One for all; the launcher's alone.  Addresses, ports and ids of headers
  * are in network order. */
@@ -20,6 +21,8 @@ struct offload_dev {
 	__u16 tunnel;
 	__u16 paused;		/* nothing is forwarded for now */
 	__u16 layout;		/* OFFLOAD_LAYOUT */
+	/* By number of a CPU + 1: the hash whose queue it has, or 0: none. */
+	__u32 home_hash[OFFLOAD_HOMES];
 };
 
 /* A call; the launcher's alone, so that the worker, who can write the state
@@ -29,7 +32,8 @@ struct offload_call {
 	__u32 ifindex;		/* towards peer; 0: user space sends */
 	__u32 next;		/* hop towards peer; 0: of another family */
 	__u32 mtu;
-	__u32 hash;		/* chooses the CPU whose queue it is in */
+	__u32 hash;		/* whose queue it is in at first, and that of
+				 * frames to the worker */
 	__u16 peer_call;	/* network order */
 	__u16 reserved;
 };
@@ -39,9 +43,11 @@ struct offload_call {
  *
  * From the peer: word has one owner, with OFFLOAD_FAST the program, which
  * moves it by compare and exchange, without it the worker.  What either passes
- * to the tunnel goes through one queue of one CPU, in which the program
- * decides: so a frame of the one cannot overtake one of the other that was
- * queued before it.
+ * to the tunnel goes through one queue of one CPU, the call's home, in which
+ * the program decides: so a frame of the one cannot overtake one of the other
+ * that was queued before it.  While the program owns the word, home follows
+ * the frames to the CPU at which they come: at once after a silence, else by a
+ * frame that goes through the old queue and then through the new one.
  *
  * To the peer: a call's frames leave the tunnel one after another.  While out
  * has OFFLOAD_OUT_FAST the egress program numbers and sends them.  A frame
@@ -70,17 +76,31 @@ struct offload_state {
 	__u32 after;		/* no frame is forwarded before so many have */
 	__u32 falls;		/* of call 0, the launcher's: how often the
 				 * device was found shut */
+	__u32 tick;		/* jiffies when last one went to the tunnel */
+	__u32 strays;		/* frames in a row that came elsewhere */
 	/* Which of these counts the worker has entered in its own. */
 	__u64 tx_bytes_seen, rx_bytes_seen;
 	__u32 tx_frames_seen, late_seen;
 };
 
-/* word: the expected number, and who owns it. */
+/* word: the expected number, who owns it, and the call's home: the number of
+ * a CPU + 1, or 0 where the launcher put it. */
 #define OFFLOAD_EXPECTED(word)	((__u32)(word))
 #define OFFLOAD_FAST		(1ull << 32)
 /* Late frames are for user space, which learns from them. */
 #define OFFLOAD_LEARN		(1ull << 33)
+#define OFFLOAD_HOME_SHIFT	48
+#define OFFLOAD_HOME(word)	((__u32)((word) >> OFFLOAD_HOME_SHIFT))
+#define OFFLOAD_HOME_MASK	(0xffffull << OFFLOAD_HOME_SHIFT)
 #define OFFLOAD_WORD(expected, flags) ((__u64)(__u32)(expected) | (flags))
+
+/* What a hash in our device says beside whose queue it is: how often the frame
+ * was there before, and a home: the one to which it was sent, or else the one
+ * that is to be the call's when the frame leaves this queue. */
+#define OFFLOAD_HASH_TIMES	0x1fu
+#define OFFLOAD_HASH_SENT	0x20u
+#define OFFLOAD_HASH_MOVE_SHIFT	6
+#define OFFLOAD_HASH_NOTE	0xffffu
 
 /* In our device a frame's tc_index says from which interface it came, on that
  * interface this: it was sent back. */

@@ -173,6 +173,7 @@ fast_give(struct flow *f, uint64_t now_us)
 	c->st->delta = c->delta;
 	c->st->after = f->channel.n_put - c->lost;
 	c->ours = false;
+	flags |= c->st->word & OFFLOAD_HOME_MASK;
 	__atomic_store_n(&c->st->word, OFFLOAD_WORD(expected, flags),
 	    __ATOMIC_RELEASE);
 }

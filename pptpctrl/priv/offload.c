@@ -259,8 +259,16 @@ add(struct offload *o, uint16_t id, const struct offload_call *call)
 	return true;
 }
 
-/* The hash of the CPU that has the fewest calls: RPS takes it as a fraction of
- * the number of its CPUs. */
+/* The hash of the queue of the i-th CPU: RPS takes it as a fraction of the
+ * number of its CPUs. */
+static uint32_t
+hash_of(unsigned i, unsigned n_cpus)
+{
+	return (uint32_t)(((2ull * i + 1) << 31) / n_cpus) &
+	    ~OFFLOAD_HASH_NOTE;
+}
+
+/* That of the CPU at which the fewest calls begin. */
 static uint32_t
 choose_queue(const struct offload *o)
 {
@@ -271,7 +279,7 @@ choose_queue(const struct offload *o)
 	for (unsigned i = 1; i < o->n_cpus; i++)
 		if (calls[i] < calls[least])
 			least = i;
-	return (uint32_t)(((2ull * least + 1) << 31) / o->n_cpus);
+	return hash_of(least, o->n_cpus);
 }
 
 static void
@@ -333,12 +341,10 @@ offload_call_end(struct offload *o, uint16_t id)
 static void
 store_dev(struct offload *o)
 {
-	struct offload_dev dev;
 	uint32_t key = 0;
 
 	o->dev.paused = o->paused || o->ipsec || o->shut;
-	dev = o->dev;
-	bpf_map_update_elem(o->dev_fd, &key, &dev, BPF_ANY);
+	bpf_map_update_elem(o->dev_fd, &key, &o->dev, BPF_ANY);
 }
 
 /* GRE that IPsec is to protect must go through it. */
@@ -687,27 +693,36 @@ open_rps_cpus(const char *path)
 	return fd;
 }
 
-/* CPUs that we may use, as the kernel writes sets of them; returns its length. */
+/* A set of CPUs as the kernel writes it; returns its length. */
 static size_t
-cpu_mask(char mask[CPU_MASK_MAX], unsigned *ret_cpus)
+cpu_mask(const cpu_set_t *cpus, char mask[CPU_MASK_MAX])
 {
-	cpu_set_t cpus;
 	size_t n = 0;
 
-	CPU_ZERO(&cpus);
-	(void)sched_getaffinity(0, sizeof(cpus), &cpus);
 	for (int word = CPU_SETSIZE / 32 - 1; word >= 0; word--) {
 		uint32_t bits = 0;
 
 		for (int i = 0; i < 32; i++)
-			if (CPU_ISSET((size_t)(word * 32 + i), &cpus))
+			if (CPU_ISSET((size_t)(word * 32 + i), cpus))
 				bits |= 1u << i;
 		if (n > 0 || bits != 0)
 			n += (size_t)snprintf(mask + n, CPU_MASK_MAX - n,
 			    word > 0 ? "%08x," : "%08x", bits);
 	}
-	*ret_cpus = n > 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
 	return n;
+}
+
+/* The CPUs that we may use share the calls. */
+static void
+share_calls(struct offload *o, const cpu_set_t *cpus)
+{
+	unsigned n = 0;
+
+	o->n_cpus = CPU_COUNT(cpus) > 0 ? (unsigned)CPU_COUNT(cpus) : 1;
+	for (unsigned home = 1; home < OFFLOAD_HOMES; home++)
+		o->dev.home_hash[home] = CPU_ISSET(home - 1, cpus) ?
+		    hash_of(n++, o->n_cpus) : 0;
+	store_dev(o);
 }
 
 /* Have one CPU take all frames of a hash from the device (RPS): so they stay
@@ -717,10 +732,15 @@ one_queue_a_call(struct offload *o, const char *name,
     char why[OFFLOAD_WHY_MAX])
 {
 	char path[80], mask[CPU_MASK_MAX];
-	size_t n = cpu_mask(mask, &o->n_cpus);
+	cpu_set_t cpus;
 	bool done;
+	size_t n;
 	int fd;
 
+	CPU_ZERO(&cpus);
+	(void)sched_getaffinity(0, sizeof(cpus), &cpus);
+	n = cpu_mask(&cpus, mask);
+	share_calls(o, &cpus);
 	if (sysconf(_SC_NPROCESSORS_CONF) <= 1)
 		return 0;
 	snprintf(path, sizeof(path), "class/net/%s/queues/rx-0/rps_cpus",

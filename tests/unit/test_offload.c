@@ -44,6 +44,8 @@ static long bpf_redirect(uint32_t ifindex, uint64_t flags);
 static long bpf_redirect_neigh(uint32_t ifindex, void *params, int len,
     uint64_t flags);
 static uint64_t bpf_ktime_get_coarse_ns(void);
+static uint64_t bpf_jiffies64(void);
+static uint32_t bpf_get_smp_processor_id(void);
 static long bpf_skb_change_type(struct __sk_buff *skb, uint32_t type);
 static uint32_t bpf_set_hash(struct __sk_buff *skb, uint32_t hash);
 static void bpf_set_hash_invalid(struct __sk_buff *skb);
@@ -60,7 +62,9 @@ static void bpf_set_hash_invalid(struct __sk_buff *skb);
 #define OUR_IFINDEX	77
 #define CLIENT_IFINDEX	78
 #define CALL		4660
-#define HASH		0x40000000
+#define CPUS		2u
+#define HASH		0x40000000	/* of CPU 0 */
+#define TICK_US		4000u
 
 static struct offload_dev dev;
 static struct offload_call call[OFFLOAD_CALLS];
@@ -68,6 +72,7 @@ static struct offload_state state[OFFLOAD_CALLS];
 static uint8_t *room;		/* below 4 GB: a program's pointers are 32 bits */
 static uint32_t redirected;
 static uint64_t now = 1000000;	/* us */
+static uint32_t cpu;		/* on which a program runs */
 
 static void *
 bpf_map_lookup_elem(const void *map, const void *key)
@@ -121,6 +126,18 @@ static uint64_t
 bpf_ktime_get_coarse_ns(void)
 {
 	return now * 1000;
+}
+
+static uint64_t
+bpf_jiffies64(void)
+{
+	return now / TICK_US;
+}
+
+static uint32_t
+bpf_get_smp_processor_id(void)
+{
+	return cpu;
 }
 
 static long
@@ -230,7 +247,7 @@ got(struct side *s, const uint8_t *p, size_t len, uint32_t seq)
 	memcpy(f->byte, p, len);
 }
 
-/* --- the device's queue of one CPU ------------------------------------------- */
+/* --- the device's queues ------------------------------------------------------ */
 
 struct queued {
 	bool worker;		/* from it */
@@ -239,21 +256,56 @@ struct queued {
 	struct __sk_buff skb;
 };
 
-static struct queued queue[LOG_MAX];
-static unsigned queue_head, queue_tail;
+/* That of a CPU, and the frame that the CPU takes through PPP: with the next
+ * one it is through. */
+static struct cpu_queue {
+	struct queued at[LOG_MAX];
+	unsigned head, tail;
+	bool busy;
+	struct frame in_ppp;
+} queue[CPUS];
 
 static void user(struct side *s, const struct frame *f);
 static struct __sk_buff from_tunnel(const struct frame *f, bool from_relay);
 
 static struct queued *
-put(const struct frame *f, bool worker)
+put(const struct frame *f, const struct __sk_buff *skb, bool worker)
 {
-	struct queued *q = &queue[queue_tail++ % LOG_MAX];
+	struct cpu_queue *c = &queue[skb->hash / (1u << 31)];
+	struct queued *q = &c->at[c->tail++ % LOG_MAX];
 
-	assert_true(queue_tail - queue_head < LOG_MAX);
+	assert_true(c->tail - c->head < LOG_MAX);
 	q->worker = worker;
 	q->frame = *f;
+	q->skb = *skb;
 	return q;
+}
+
+static void
+through_ppp(struct cpu_queue *c)
+{
+	if (c->busy)
+		got(&fast_side, c->in_ppp.byte, c->in_ppp.len, c->in_ppp.seq);
+	c->busy = false;
+}
+
+static void
+into_ppp(struct cpu_queue *c, const uint8_t *p, size_t len, uint32_t seq)
+{
+	c->in_ppp = (struct frame){ .seq = seq, .len = len };
+	memcpy(c->in_ppp.byte, p, len);
+	c->busy = true;
+}
+
+/* One of the worker's as it enters the queue. */
+static struct __sk_buff
+reflected(const struct frame *f)
+{
+	struct __sk_buff skb = from_tunnel(f, true);
+
+	assert_int_equal(pptpctrl_out(&skb), TC_ACT_REDIRECT);
+	assert_int_equal(redirected, OUR_IFINDEX);
+	return skb;
 }
 
 /* One that user space passes on. */
@@ -261,6 +313,7 @@ static void
 pass(struct side *s, const uint8_t *p, size_t len, uint32_t seq)
 {
 	struct frame f = { .seq = seq, .len = len };
+	struct __sk_buff skb;
 
 	if (!s->has_fast) {
 		got(s, p, len, seq);
@@ -268,21 +321,18 @@ pass(struct side *s, const uint8_t *p, size_t len, uint32_t seq)
 	}
 	memcpy(f.byte, p, len);
 	s->flow.channel.n_put++;
-	put(&f, true);
+	skb = reflected(&f);
+	put(&f, &skb, true);
 }
 
 /* Frames of the worker go to the tunnel in any case. */
 static void
-take_from_worker(const struct frame *f)
+take_from_worker(struct cpu_queue *c, const struct frame *f)
 {
-	struct __sk_buff skb = from_tunnel(f, true);
+	struct __sk_buff skb = reflected(f);
 
-	assert_int_equal(pptpctrl_out(&skb), TC_ACT_REDIRECT);
-	assert_int_equal(redirected, OUR_IFINDEX);
-	assert_int_equal(skb.hash, HASH);
-	skb.tc_index = 0;
 	assert_int_equal(pptpctrl_queued(&skb), TC_ACT_UNSPEC);
-	got(&fast_side, f->byte, f->len, f->seq);
+	into_ppp(c, f->byte, f->len, f->seq);
 }
 
 /* A client's that user space is to judge, as it came. */
@@ -321,18 +371,20 @@ to_user(const struct frame *f)
 	user(&fast_side, f);
 }
 
-/* What is first in the queue leaves it; forwarded frames are entered in the
- * log with the number that they had. */
+/* What is first in this CPU's queue leaves it; forwarded frames are entered in
+ * the log with the number that they had. */
 static int
 leave_queue(void)
 {
-	struct queued *q = &queue[queue_head++ % LOG_MAX], *again;
+	struct cpu_queue *c = &queue[cpu];
+	struct queued *q = &c->at[c->head++ % LOG_MAX];
 	uint32_t hash = q->skb.hash;
 	const uint8_t *p;
 	int r;
 
+	through_ppp(c);
 	if (q->worker) {
-		take_from_worker(&q->frame);
+		take_from_worker(c, &q->frame);
 		return TC_ACT_UNSPEC;
 	}
 	q->skb = skb_of(q->packet, q->skb.len);
@@ -341,16 +393,15 @@ leave_queue(void)
 	q->skb.hash = hash;
 	r = pptpctrl_queued(&q->skb);
 	if (r == TC_ACT_REDIRECT && redirected == OUR_IFINDEX) {
-		assert_int_equal(q->skb.hash, hash + 1);
-		again = put(&q->frame, false);
-		*again = *q;
+		memcpy(put(&q->frame, &q->skb, false)->packet, q->packet,
+		    sizeof(q->packet));
 	} else if (r == TC_ACT_REDIRECT) {
 		take_back(&q->skb, q->packet, q->skb.len);
 		to_user(&q->frame);
 	} else if (r == TC_ACT_UNSPEC) {
 		expect_l2tp(&q->skb);
 		p = (const uint8_t *)(uintptr_t)q->skb.data;
-		got(&fast_side, p + 48, (size_t)(p[38] << 8 | p[39]) - 14,
+		into_ppp(c, p + 48, (size_t)(p[38] << 8 | p[39]) - 14,
 		    q->frame.seq);
 	} else {
 		assert_int_equal(r, TC_ACT_SHOT);
@@ -358,11 +409,26 @@ leave_queue(void)
 	return r;
 }
 
-static void
-empty_queue(void)
+static bool
+any_queued(void)
 {
-	while (queue_head != queue_tail)
-		leave_queue();
+	return queue[cpu].head != queue[cpu].tail;
+}
+
+static void
+empty_queues(void)
+{
+	uint32_t here = cpu;
+
+	for (bool any = true; any;) {
+		any = false;
+		for (cpu = 0; cpu < CPUS; cpu++)
+			for (; any_queued(); any = true)
+				leave_queue();
+	}
+	for (cpu = 0; cpu < CPUS; cpu++)
+		through_ppp(&queue[cpu]);
+	cpu = here;
 }
 
 /* A packet comes in.  True: it is queued. */
@@ -370,7 +436,6 @@ static bool
 enter(const struct frame *f, const uint8_t *packet, size_t len)
 {
 	struct __sk_buff skb = skb_of(packet, len);
-	struct queued *q;
 
 	redirected = 0;
 	if (pptpctrl_in(&skb) != TC_ACT_REDIRECT) {
@@ -380,11 +445,8 @@ enter(const struct frame *f, const uint8_t *packet, size_t len)
 	}
 	assert_int_equal(redirected, OUR_IFINDEX);
 	assert_int_equal(skb.tc_index, CLIENT_IFINDEX);
-	assert_int_equal(skb.hash, HASH);
 	assert_memory_equal(room + HEADROOM, packet, len);
-	q = put(f, false);
-	memcpy(q->packet, packet, len);
-	q->skb = skb;
+	memcpy(put(f, &skb, false)->packet, packet, len);
 	return true;
 }
 
@@ -496,12 +558,13 @@ begin(void)
 	memset(state, 0, sizeof(state));
 	memset(&fast, 0, sizeof(fast));
 	fast.state = state;
-	queue_head = queue_tail = 0;
+	memset(queue, 0, sizeof(queue));
 	now = 1000000;
 	dev = (struct offload_dev){ .ifindex = OUR_IFINDEX,
 	    .near = htonl(0xa9fe0a0a), .far = htonl(0xa9fe0a0b),
 	    .kernel_port = htons(4001), .relay_port = htons(4002),
-	    .tunnel = htons(99) };
+	    .tunnel = htons(99), .home_hash = { 0, HASH, HASH + (1u << 31) } };
+	cpu = 0;
 	memcpy(&call[CALL].peer, peer, 4);
 	memcpy(&call[CALL].own, own, 4);
 	call[CALL].ifindex = CLIENT_IFINDEX;
@@ -576,9 +639,10 @@ both(const struct frame *f)
 {
 	bool ack = rnd(2);
 
+	cpu = rnd(10) == 0 ? !cpu : cpu;
 	input(&plain, f, ack);
 	input(&fast_side, f, ack);
-	empty_queue();
+	empty_queues();
 	if (rnd(4) != 0)
 		fast_give(&fast_side.flow, now);
 }
@@ -589,7 +653,7 @@ tick(uint64_t us)
 	now += us;
 	expire(&plain);
 	expire(&fast_side);
-	empty_queue();
+	empty_queues();
 	if (rnd(3) == 0)
 		fast_look(&fast_side.flow, now);
 	fast_give(&fast_side.flow, now);
@@ -729,7 +793,7 @@ ready(uint32_t seq)
 
 	begin();
 	input(&fast_side, &f, false);
-	empty_queue();
+	empty_queues();
 	fast_start(&fast, &fast_side.flow);
 	fast_give(&fast_side.flow, now);
 	assert_true(state[CALL].word & OFFLOAD_FAST);
@@ -849,15 +913,40 @@ not_for_us_or_paused(void **state_)
 	assert_int_equal(judge_packet(packet, len), TC_ACT_REDIRECT);
 }
 
-/* The worker's frames and the program's meet in the queue, which lags behind:
- * all arrive, in order. */
+/* In which no frame stays in a queue or in PPP. */
+static void
+silence(void)
+{
+	empty_queues();
+	now += SILENCE * TICK_US;
+}
+
+/* Some frames leave the queue of any CPU; what is AHEAD_MAX behind would be of
+ * the far past. */
+static void
+some_leave(uint32_t n)
+{
+	uint32_t here = cpu;
+
+	for (cpu = rnd(3) == 0 ? !here : here; n > 0 && any_queued(); n--)
+		leave_queue();
+	cpu = here;
+	if (queue[0].tail - queue[0].head + queue[1].tail - queue[1].head >=
+	    AHEAD_MAX)
+		empty_queues();
+}
+
+/* The worker's frames and the program's meet in a queue, which lags behind,
+ * and now and then come to another CPU: all arrive, in order. */
 static void
 the_queue_keeps_order(void **state_)
 {
-	unsigned forwarded = 0;
+	unsigned forwarded = 0, moves = 0;
 
 	(void)state_;
 	for (uint64_t seed = 1; seed <= 500; seed++) {
+		uint32_t home = 0;
+
 		rng = seed;
 		client_seq = (uint32_t)seed * 3 - 9;
 		ready(client_seq);
@@ -866,15 +955,20 @@ the_queue_keeps_order(void **state_)
 		for (int i = 0; i < 300; i++) {
 			struct frame f = next_frame();
 
+			if (rnd(seed % 3 ? 50 : 5) == 0)
+				cpu = !cpu;
 			input(&fast_side, &f, rnd(2));
 			if (rnd(3) == 0)
 				fast_give(&fast_side.flow, now);
-			for (uint32_t n = rnd(seed % 2 ? 3 : 5); n > 0 &&
-			    queue_head != queue_tail; n--)
-				leave_queue();
+			some_leave(rnd(seed % 2 ? 3 : 6));
 			now += rnd(20);
+			if (seed % 5 == 0 && rnd(10) == 0)
+				silence();
+			if (home != OFFLOAD_HOME(state[CALL].word))
+				moves++;
+			home = OFFLOAD_HOME(state[CALL].word);
 		}
-		empty_queue();
+		empty_queues();
 		fast_look(&fast_side.flow, now);
 		for (unsigned i = 0; i < fast_side.n_got; i++)
 			if (fast_side.got[i].seq != client_seq - 301 + i)
@@ -885,6 +979,7 @@ the_queue_keeps_order(void **state_)
 		forwarded += fast_side.flow.counts.fast_rx;
 	}
 	assert_true(forwarded > 500 * 300 / 10);
+	assert_true(moves > 500);
 }
 
 /* A frame that comes a little early, since the one before it is still with
@@ -904,7 +999,7 @@ a_little_early(void **state_)
 		leave_queue();
 	len = gre_packet(packet, &a, false);
 	assert_true(enter(&a, packet, len));
-	empty_queue();
+	empty_queues();
 	fast_look(&fast_side.flow, now);
 	assert_int_equal(fast_side.flow.counts.fast_rx, 2);
 	assert_int_equal(fast_side.got[1].seq, 101);
@@ -912,7 +1007,7 @@ a_little_early(void **state_)
 	/* But not for ever. */
 	len = gre_packet(packet, &c, false);
 	assert_true(enter(&c, packet, len));
-	for (; queue_head != queue_tail; times++)
+	for (; any_queued(); times++)
 		leave_queue();
 	assert_int_equal(times, AGAIN_MAX + 1);
 	assert_false(state[CALL].word & OFFLOAD_FAST);
@@ -1040,7 +1135,7 @@ to_the_client(void **state_)
 	assert_int_equal(pkt.seq, 1);
 	assert_false(pkt.has_ack);
 	input(&fast_side, &f, false);
-	empty_queue();
+	empty_queues();
 	pkt = expect_sent(from_tunnel(&data, false));
 	assert_true(pkt.has_ack);
 	assert_int_equal(pkt.ack, 501);
@@ -1158,7 +1253,7 @@ another_worker_goes_on(void **state_)
 
 	(void)state_;
 	input(&fast_side, &f, false);
-	empty_queue();
+	empty_queues();
 	give_out();
 	expect_sent(from_tunnel(&data, false));
 	memset(&fast_side.flow.fast, 0, sizeof(fast_side.flow.fast));
@@ -1169,7 +1264,7 @@ another_worker_goes_on(void **state_)
 	assert_int_equal(fast_side.flow.filter.mppe_count, 8);
 	f = mppe_frame(502, 9, 1);
 	input(&fast_side, &f, false);
-	empty_queue();
+	empty_queues();
 	assert_int_equal(fast_side.n_got, 3);
 }
 
