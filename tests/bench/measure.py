@@ -95,6 +95,7 @@ class Bench:
         conf = how.pop("conf", "") + conf + "connections 250\n"
         if "pptpd" in how:
             conf = "connections 250\n"
+        shares.weigh_server("pptpd" not in how)
         self.server = self.lab.server(remote_ip=POOL, conf=conf, **how)
 
     def calls(self, count):
@@ -221,6 +222,7 @@ class Bench:
         """SYN to network up: alone, then so many at once."""
         ns = self.client_namespace()
         if self.name == "bare":
+            shares.weigh_server(True)
             # Its pppds find their options where a server of ours has them.
             self.lab.server(start=False, datapath="kernel", remote_ip=POOL).write_files()
             process = popen("srv", [BARE, "bare", self.lab.net.addresses["srv"]])

@@ -1,14 +1,18 @@
 """CPU by machine. Processes of a guest share its CPU one by one: ten clients that read would have ten
 shares, a server of one process one. Here the clients, the server, and the programs that calls talk to
-have a group each, of equal weight, as if they were services of their own."""
+have a group each, as if they were services of their own: of the weight that the unit gives the server,
+else of equal weight."""
 
 import contextlib
 import os
+import re
 
 from lab import namespaces
 
 ROOT = "/sys/fs/cgroup"
 SERVER, BEHIND, CLIENTS = GROUPS = "server", "behind", "clients"
+UNIT = "/lab/repo/etc/pptpd.service"
+WEIGHT = 100        # where nothing else is said
 
 in_srv = SERVER     # the group of what is started in namespace srv
 
@@ -20,6 +24,13 @@ def divide():
         os.makedirs(f"{ROOT}/{name}", exist_ok=True)
         write(f"{name}/cgroup.type", "threaded")    # so that a thread can go there alone
     namespaces.entered = join
+
+
+def weigh_server(by_unit):
+    """By our unit, or as a service whose unit says nothing."""
+    with open(UNIT) as unit:
+        weight = re.search(r"^CPUWeight=(\d+)$", unit.read(), re.M).group(1) if by_unit else WEIGHT
+    write(f"{SERVER}/cpu.weight", str(weight))
 
 
 def write(name, text):

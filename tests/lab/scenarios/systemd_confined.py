@@ -137,6 +137,7 @@ def limits(lab):
     lab.expect(server.show("FileDescriptorStoreMax") == "588", "the store")
     lab.expect(control("pids.max") == "100", f"tasks: {control('pids.max')}")
     lab.expect(control("memory.max") == str(560 << 20), f"memory: {control('memory.max')}")
+    lab.expect(control("cpu.weight") == "500", f"CPU: {control('cpu.weight')}")
     stored = int(server.show("NFileDescriptorStore"))
     lab.note(f"of 588 descriptors {stored}, of 100 tasks {control('pids.current')}")
     lab.ping(call.ns, server.local_ip, count=1)
