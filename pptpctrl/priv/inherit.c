@@ -260,7 +260,8 @@ save_call(struct lcall *c)
 		.local = c->local, .remote = c->remote,
 		.plugin_status = c->plugin_status, .shim = c->shim_pid,
 		.pppd = c->pppd_pid, .bounced = c->bounced,
-		.shim_start = c->shim_start, .pppd_start = c->pppd_start };
+		.shim_start = c->shim_start, .pppd_start = c->pppd_start,
+		.ifindex = c->ifindex };
 
 	if (c->rec == 0 && la->n_free_rec > 0)
 		c->rec = la->free_rec[--la->n_free_rec];
@@ -312,6 +313,9 @@ new_call(struct launcher *la, const struct saved_call *rec)
 	c->pppd_pid = rec->pppd;
 	c->pppd_start = rec->pppd_start;
 	memcpy(c->ifname, rec->ifname, sizeof(c->ifname));
+	c->ifindex = rec->ifindex;
+	if (c->ifindex == 0 && c->ifname[0])
+		c->ifindex = if_nametoindex(c->ifname);
 	memcpy(c->user, rec->user, sizeof(c->user));
 	c->channel = c->event = c->exit_value = -1;
 	c->pppd_fd = proc_open(c->pppd_pid, c->pppd_start);

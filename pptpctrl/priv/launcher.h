@@ -50,6 +50,7 @@ struct lcall {
 	bool bounced;		/* its tunnel session is gone */
 	bool scoped;		/* its processes were put in their scope */
 	char ifname[IF_NAMESIZE];
+	unsigned ifindex;	/* 0: it has no interface */
 	char user[256];
 	bool ip_up;		/* and ip-down has not run */
 	uint32_t rec;		/* its slot in the table of calls; 0: none */

@@ -80,6 +80,20 @@ call_free(struct lcall *c)
 	finish_if_done(la);
 }
 
+/*
+ * Asked by number.  By the name of one that is gone the kernel would look for a
+ * driver: it runs modprobe twice, for which this process, and so every client
+ * that comes meanwhile, would have to wait; and another call may have the name
+ * by now.
+ */
+static bool
+has_interface(const struct lcall *c)
+{
+	char name[IF_NAMESIZE];
+
+	return c->ifindex != 0 && if_indextoname(c->ifindex, name);
+}
+
 static int
 on_iface_retry(sd_event_source *src, uint64_t usec, void *arg)
 {
@@ -87,7 +101,7 @@ on_iface_retry(sd_event_source *src, uint64_t usec, void *arg)
 
 	(void)src;
 	(void)usec;
-	if (c->ifname[0] && if_nametoindex(c->ifname) != 0)
+	if (has_interface(c))
 		arm(c->la, &c->timer, IFACE_RETRY_MS, on_iface_retry, c);
 	else
 		call_free(c);
@@ -278,8 +292,11 @@ on_event(struct lcall *c, struct rep *rep)
 		break;
 	case EV_BOUND:
 	case EV_UP:
-		if (ev->ifname[0])
+		if (ev->ifname[0] && (c->ifindex == 0 ||
+		    strcmp(ev->ifname, c->ifname) != 0)) {
 			memcpy(c->ifname, ev->ifname, sizeof(c->ifname));
+			c->ifindex = if_nametoindex(c->ifname);
+		}
 		if (ev->type == EV_UP)
 			ip_is_up(c, ev);
 		notify_changed(c->la);

@@ -13,7 +13,7 @@
 #define SAVED_MAJOR	1u
 #endif
 #ifndef SAVED_MINOR
-#define SAVED_MINOR	0u
+#define SAVED_MINOR	1u
 #endif
 #define SPARE		128u
 

@@ -34,6 +34,7 @@ struct saved_call {
 	uint64_t shim_start, pppd_start;
 	char ifname[IF_NAMESIZE];
 	char user[256];
+	uint32_t ifindex;	/* 0 also from version 1.0, which had none */
 };
 
 struct saved_user {

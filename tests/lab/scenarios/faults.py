@@ -4,6 +4,7 @@ Each time the other side learns of it as RFC 2637 says, the only address of the 
 had again, and nothing is left.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from lab.server import OPTIONS
 from lab.wire import ADMIN_SHUTDOWN, GENERAL_ERROR, LOST_CARRIER, STOP_NONE, STOP_SHUTDOWN
 
 ECHO = "lcp-echo-interval 1\nlcp-echo-failure 2\n"
+HELPER = "/proc/sys/kernel/modprobe"
 SOL_UDP, UDP_ENCAP, NO_ENCAP, L2TP_IN_UDP = 17, 100, 0, 3
 
 
@@ -123,6 +125,50 @@ def parent_killed(lab):
     call.wait_ended("ended by the administrator")
     call.expect_told(ADMIN_SHUTDOWN, STOP_NONE)
     call.expect_gone()
+
+
+@contextlib.contextmanager
+def kernel_asks(lab):
+    """A list that fills with what the kernel has its helper load meanwhile."""
+    path, log, asked = lab.file("modprobe"), lab.file("modprobe.log"), []
+    with open(path, "w") as script:
+        script.write(f'#!/bin/sh\necho "$@" >>{log}\nexec /sbin/modprobe "$@"\n')
+    os.chmod(path, 0o755)
+    with open(HELPER) as setting:
+        was = setting.read()
+    with open(HELPER, "w") as setting:
+        setting.write(path)
+    try:
+        yield asked
+    finally:
+        with open(HELPER, "w") as setting:
+            setting.write(was)
+        with contextlib.suppress(FileNotFoundError), open(log) as lines:
+            asked += [line.strip() for line in lines]
+
+
+@scenario(datapaths=DATAPATHS)
+def interface_gone(lab):
+    """A call is over once its own interface is gone, whoever has the name by then; to find that
+    out the kernel looks for no driver, for which the manager would have to wait."""
+    call = Call(lab)
+    name = call.server.calls()[0]["interface"]
+    with kernel_asks(lab) as asked:
+        os.kill(call.server.process.pid, signal.SIGSTOP)
+        os.kill(call.server.pppds()[0], signal.SIGKILL)
+        poll(lambda: f"interface {name} in srv" not in leftovers.stray_interfaces("srv"),
+             f"{name} is gone")
+        run("srv", "ip", "link", "add", name, "type", "dummy")
+        os.kill(call.server.process.pid, signal.SIGCONT)
+        call.wait_ended("pppd was killed by signal 9")
+        call.client.wait_exit()
+        again = lab.client(call.ns, up=True)
+        lab.expect(again.address == "192.168.1.1", f"new client: {again.address}")
+        run("srv", "ip", "link", "del", name)
+        again.stop()
+        lab.expect_clean()
+    drivers = [words for words in asked if "netdev-" in words]
+    lab.expect(not drivers, f"the kernel looked for drivers: {drivers}")
 
 
 @scenario(datapaths=DATAPATHS)
