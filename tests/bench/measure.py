@@ -19,6 +19,8 @@ POOL = "192.168.1.1-250"
 IDLE_CONNECTIONS = 200
 BARE = "/usr/lib/lab/pptpload"
 OUT = "/lab/out/bench"
+# All that may be there while calls stand, or none do.
+PROGRAMS = ("pppd", "pptpd", "pptpd-worker", "pptpctrl", "pptpload")
 KERNELS_UPLOAD = f"{OUT}/kernels-upload"    # for the servers after it, each a process of its own
 
 # name -> what lab.server() is told. plain is TCP without a VPN; bare starts pppds on the kernel's
@@ -74,6 +76,7 @@ class Bench:
     def __init__(self, lab, name, args, rep):
         self.lab, self.name, self.args, self.rep = lab, name, args, rep
         self.server = None
+        self.before = set(processes.pids())
 
     # -- the two ends ----------------------------------------------------------------
 
@@ -234,7 +237,7 @@ class Bench:
         for _ in range(10):
             with attempt("set-up", self.name):
                 alone.append(self.login(ns, 1)["setup_ms"]["median"])
-            self.wait_for_pppds()
+            self.wait_for_rest()
         if alone:
             alone.sort()
             figure("set-up", self.name, alone[len(alone) // 2], "ms", calls=1, at="median",
@@ -255,25 +258,39 @@ class Bench:
                    rep=self.rep)
             figure("set-up-failed", self.name, storm - result["up"], "calls", calls=storm,
                    rep=self.rep)
-        self.wait_for_pppds()
-        if self.name != "bare":
-            with attempt("control", self.name):
-                result = self.lab.load(ns, "control", "-t", self.args.seconds).result(60)
-                figure("control", self.name, result["per_second"], "1/s", rep=self.rep)
+        with attempt("control", self.name):
+            self.wait_for_rest()
+            if self.name != "bare":
+                self.control(ns)
 
-    def wait_for_pppds(self):
-        """Their ends would slow the next login down: scripts, log lines, interfaces that go, which
-        takes a moment more than the pppds themselves do."""
-        poll(lambda: not any(processes.name(pid) == "pppd" for pid in processes.pids()),
-             "all pppds have ended", 60)
-        time.sleep(0.5)
+    def control(self, ns):
+        result = self.lab.load(ns, "control", "-t", self.args.seconds).result(60)
+        figure("control", self.name, result["per_second"], "1/s", rep=self.rep)
+        figure("control-failed", self.name, result["failed"], "connections", rep=self.rep)
+        for at in "median", "max":
+            figure("control-each", self.name, result["each_ms"][at], "ms", at=at, rep=self.rep)
+
+    def wait_for_rest(self):
+        """Until nothing is left of any call, and nobody has anything to do for one."""
+        poll(lambda: self.at_rest() and not self.named("pppd"), "all calls are over", 60)
+
+    def at_rest(self):
+        """Neither a script of pppd's, which may outlive it, nor a process that is at work, of the
+        kernel's neither: on one CPU they would slow down what is measured next."""
+        pids = set(processes.pids()) - {os.getpid()}
+        new = pids - self.before
+        return (not any(processes.name(pid) not in PROGRAMS for pid in new
+                        if not processes.is_kernel_thread(pid)) and
+                all(processes.state(pid) in ("S", "I") for pid in pids))
+
+    def named(self, name):
+        return [pid for pid in processes.pids() if processes.name(pid) == name]
 
     def scripts_are_over(self):
         """No pppd has a child, or anything to do."""
-        pids = processes.pids()
-        pppds = {pid for pid in pids if processes.name(pid) == "pppd"}
+        pppds = self.named("pppd")
         return (all(processes.state(pid) == "S" for pid in pppds) and
-                not any(processes.parent(pid) in pppds for pid in pids))
+                not any(processes.parent(pid) in pppds for pid in processes.pids()))
 
     def login(self, ns, count):
         return self.lab.load(ns, "login", "-n", count, "-P", 300).result(400)
@@ -313,8 +330,10 @@ class Bench:
         self.start("stimeout 300\n")
         before = self.private()
         load = self.lab.load(ns, "hold", "-n", count, "-t", 3600, "-P", 300)
-        load.wait("up", 400)
-        figure("memory", self.name, (self.private() - before) / count, "kB", per="call",
+        up = load.wait("up", 400)["up"]
+        # pppd's scripts are the server's processes too.
+        poll(self.at_rest, "all is quiet", 120)
+        figure("memory", self.name, (self.private() - before) / up, "kB", per="call",
                rep=self.rep)
         load.stop()
         if self.name == "pptpd":    # a process for each: the same figure

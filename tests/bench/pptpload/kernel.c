@@ -21,8 +21,10 @@
 #include <linux/if_pppox.h>
 
 #include "control.h"
+#include "hist.h"
 
 #define ANSWER_MS	10000
+#define SLOW_US		100000u	/* of one control connection: worth a line */
 
 static int
 fail(const char *what)
@@ -69,27 +71,45 @@ connect_and_greet(const struct options *o)
 	return -1;
 }
 
+/* A mean would hide one that waited for seconds among thousands. */
+static void
+tell_slow(uint64_t since, uint64_t from, bool ok)
+{
+	printf("{\"event\":\"slow\",\"at_ms\":%.1f,\"ms\":%.1f,"
+	    "\"answered\":%s}\n", (double)(from - since) / 1e3,
+	    (double)(now_us() - from) / 1e3, ok ? "true" : "false");
+	fflush(stdout);
+}
+
 int
 control_main(const struct options *o)
 {
-	uint64_t begun = now_us();
-	unsigned long done = 0, failed = 0;
+	static struct hist each;
+	uint64_t begun = now_us(), now;
+	unsigned long failed = 0;
 	double seconds;
 
 	do {
+		uint64_t from = now_us();
 		int fd = connect_and_greet(o);
 
 		if (fd >= 0) {
 			close(fd);
-			done++;
+			hist_add(&each, now_us() - from);
 		} else {
 			failed++;
 		}
-		seconds = (double)(now_us() - begun) / 1e6;
+		now = now_us();
+		if (now - from > SLOW_US)
+			tell_slow(begun, from, fd >= 0);
+		seconds = (double)(now - begun) / 1e6;
 	} while (seconds < o->seconds);
-	printf("{\"event\":\"result\",\"done\":%lu,\"failed\":%lu,"
-	    "\"seconds\":%.3f,\"per_second\":%.1f}\n", done, failed, seconds,
-	    (double)done / seconds);
+	printf("{\"event\":\"result\",\"done\":%llu,\"failed\":%lu,"
+	    "\"seconds\":%.3f,\"per_second\":%.1f,",
+	    (unsigned long long)each.n, failed, seconds,
+	    (double)each.n / seconds);
+	hist_print(stdout, "each_ms", &each);
+	puts("}");
 	return failed > 0;
 }
 
