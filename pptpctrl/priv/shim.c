@@ -273,26 +273,25 @@ loop(struct shim *s)
 	}
 }
 
-/* Start pppd; the pipe says why exec failed, or closes. */
+/*
+ * Start pppd.  The child has our memory, which waits for it: what it leaves
+ * there, the environment without what is not for pppd and why exec failed, is
+ * what we want there.  All signals are blocked.
+ */
 static int
 start_pppd(struct shim *s, const struct shim_args *args, int event)
 {
-	int pipefd[2], error = 0;
+	volatile int error = 0;
+	pid_t pid = vfork();
 
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
+	if (pid < 0)
 		return errno;
-	s->pppd = fork();
-	if (s->pppd < 0)
-		return errno;
-	if (s->pppd == 0) {
+	if (pid == 0) {
 		pppd_exec(&args->pppd, args->channel, event);
 		error = errno;
-		(void)!write(pipefd[1], &error, sizeof(error));
 		_exit(127);
 	}
-	close(pipefd[1]);
-	(void)!read(pipefd[0], &error, sizeof(error));
-	close(pipefd[0]);
+	s->pppd = pid;
 	if (error == 0) {
 		s->pidfd = (int)syscall(SYS_pidfd_open, s->pppd, 0);
 		if (s->pidfd < 0)

@@ -112,6 +112,22 @@ def pppd_killed(lab):
     call.expect_gone()
 
 
+@scenario(datapaths=["relay"])
+def pppd_gone(lab):
+    """pppd cannot be executed any more: the log says why, the client is told; later it can again."""
+    link = "/run/a-pppd"
+    os.symlink("/usr/sbin/pppd", link)
+    server, ns = lab.server(conf=f"ppp {link}\n"), lab.net.client()
+    lab.expect(lab.load(ns, "login").result()["up"] == 1, "no login at first")
+    os.unlink(link)
+    result = lab.load(ns, "login").result()
+    lab.expect(result["up"] == 0, f"a login without pppd: {result}")
+    server.wait_log(rf"cannot run {link}: No such file or directory")
+    os.symlink("/usr/sbin/pppd", link)
+    lab.expect(lab.load(ns, "login").result()["up"] == 1, "no login afterwards")
+    lab.expect_clean()
+
+
 @scenario(datapaths=DATAPATHS)
 def parent_killed(lab):
     """The per-call parent is killed: the call goes on, and is ended as any other."""
