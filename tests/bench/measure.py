@@ -17,6 +17,7 @@ MSS = 1356          # that of TCP through a call, whose MTU is 1396
 FIRST_PORT = 5300
 POOL = "192.168.1.1-250"
 IDLE_CONNECTIONS = 200
+PINGS = 200
 BARE = "/usr/lib/lab/pptpload"
 OUT = "/lab/out/bench"
 # All that may be there while calls stand, or none do.
@@ -193,8 +194,10 @@ class Bench:
 
     def round_trip(self, client, load):
         with attempt("round-trip", self.name):
-            found = self.lab.ping(client.ns, client.peer_address, count=200, interval=0.01)
+            found = self.lab.ping(client.ns, client.peer_address, count=PINGS, interval=0.01)
             times = sorted(found.rtt)
+            figure("pings-lost", self.name, 100 * (1 - len(times) / PINGS), "%", load=load,
+                   rep=self.rep)
             for part in 50, 99:
                 figure("round-trip", self.name, times[len(times) * part // 100], "ms",
                        percentile=part, load=load, rep=self.rep)
