@@ -36,9 +36,12 @@
 #define AHEAD_MAX	64
 #define AGAIN_MAX	16
 /* Home follows at once where for two ticks no frame went to the tunnel, the
- * last one is through with PPP then; else when so many in a row came elsewhere. */
+ * last one is through with PPP then; else when so many in a row came elsewhere:
+ * a client that sends from two CPUs in turn must not make it run to and fro. */
 #define SILENCE		2
-#define STRAYS_MAX	32
+#ifndef STRAYS_MAX
+#define STRAYS_MAX	1024
+#endif
 /* Late and duplicate: not further back, and not in a silence, in which the
  * peer may begin its numbers anew. */
 #define LATE_MAX	64

@@ -50,6 +50,7 @@ static long bpf_skb_change_type(struct __sk_buff *skb, uint32_t type);
 static uint32_t bpf_set_hash(struct __sk_buff *skb, uint32_t hash);
 static void bpf_set_hash_invalid(struct __sk_buff *skb);
 
+#define STRAYS_MAX	32	/* to see it follow in short runs */
 #include "bpf/offload.bpf.c"
 #pragma GCC diagnostic pop
 
