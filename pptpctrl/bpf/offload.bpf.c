@@ -35,13 +35,11 @@
 /* A frame that is not much ahead is queued again so often. */
 #define AHEAD_MAX	64
 #define AGAIN_MAX	16
-/* Home follows at once where for two ticks no frame went to the tunnel, the
- * last one is through with PPP then; else when so many in a row came elsewhere:
- * a client that sends from two CPUs in turn must not make it run to and fro. */
+/* Where for two ticks no frame went to the tunnel the last one is through with
+ * PPP, and home is where the next one comes; with so many in a row the call is
+ * busy, and goes to the launcher's place for it. */
 #define SILENCE		2
-#ifndef STRAYS_MAX
-#define STRAYS_MAX	1024
-#endif
+#define BUSY		64
 /* Late and duplicate: not further back, and not in a silence, in which the
  * peer may begin its numbers anew. */
 #define LATE_MAX	64
@@ -253,20 +251,17 @@ hash_at(const struct offload_dev *dev, const struct offload_call *call,
 	__u32 cpu = bpf_get_smp_processor_id() + 1;
 	__u32 home = home_of(dev, call, word), here = hash_of(dev, cpu);
 
-	if (here == 0 || here == home) {
-		if (st->strays)
-			st->strays = 0;
-		return home;
-	}
 	if (!(word & OFFLOAD_FAST))
 		return home;
-	if ((__u32)bpf_jiffies64() - *(volatile __u32 *)&st->tick >= SILENCE &&
-	    worker_is_through(st) && move_home(st, word, cpu))
-		return here;
-	if (++st->strays < STRAYS_MAX)
+	if ((__u32)bpf_jiffies64() - *(volatile __u32 *)&st->tick >= SILENCE) {
+		st->row = 0;
+		return here != 0 && here != home && worker_is_through(st) &&
+		    move_home(st, word, cpu) ? here : home;
+	}
+	if (home == call->hash || ++st->row < BUSY)
 		return home;
-	st->strays = 0;
-	return home + (cpu << OFFLOAD_HASH_MOVE_SHIFT);
+	st->row = 0;
+	return home + ((__u32)call->home << OFFLOAD_HASH_MOVE_SHIFT);
 }
 
 SEC("tc")

@@ -77,7 +77,6 @@ struct offload {
 	bool paused;		/* by the configuration */
 	bool ipsec;		/* policies: nothing may go past them */
 	bool shut;		/* the device lets nothing through */
-	unsigned n_cpus;	/* that share the calls */
 	struct crossing crossing;
 	unsigned missed;	/* probes, in a row */
 	unsigned n_ports;
@@ -268,18 +267,20 @@ hash_of(unsigned i, unsigned n_cpus)
 	    ~OFFLOAD_HASH_NOTE;
 }
 
-/* That of the CPU at which the fewest calls begin. */
-static uint32_t
-choose_queue(const struct offload *o)
+/* The CPU that is the place of the fewest calls; 0: there is none. */
+static uint16_t
+choose_home(const struct offload *o)
 {
-	unsigned calls[CPU_SETSIZE] = { 0 }, least = 0;
+	unsigned calls[OFFLOAD_HOMES] = { 0 };
+	uint16_t least = 0;
 
 	for (unsigned i = 0; i < o->n_calls; i++)
-		calls[(uint64_t)o->calls[i].call.hash * o->n_cpus >> 32]++;
-	for (unsigned i = 1; i < o->n_cpus; i++)
-		if (calls[i] < calls[least])
-			least = i;
-	return hash_of(least, o->n_cpus);
+		calls[o->calls[i].call.home % OFFLOAD_HOMES]++;
+	for (uint16_t home = 1; home < OFFLOAD_HOMES; home++)
+		if (o->dev.home_hash[home] != 0 &&
+		    (least == 0 || calls[home] < calls[least]))
+			least = home;
+	return least;
 }
 
 static void
@@ -301,7 +302,8 @@ offload_call(struct offload *o, uint16_t id, struct in_addr peer,
 
 	if (!o)
 		return;
-	call.hash = choose_queue(o);
+	call.home = choose_home(o);
+	call.hash = o->dev.home_hash[call.home];
 	find_way(o, &call);
 	/* An old call's numbers must not be this one's. */
 	if (add(o, id, &call) && bpf_map_update_elem(o->state_fd, &key,
@@ -716,12 +718,11 @@ cpu_mask(const cpu_set_t *cpus, char mask[CPU_MASK_MAX])
 static void
 share_calls(struct offload *o, const cpu_set_t *cpus)
 {
-	unsigned n = 0;
+	unsigned n = 0, all = (unsigned)CPU_COUNT(cpus);
 
-	o->n_cpus = CPU_COUNT(cpus) > 0 ? (unsigned)CPU_COUNT(cpus) : 1;
 	for (unsigned home = 1; home < OFFLOAD_HOMES; home++)
 		o->dev.home_hash[home] = CPU_ISSET(home - 1, cpus) ?
-		    hash_of(n++, o->n_cpus) : 0;
+		    hash_of(n++, all) : 0;
 	store_dev(o);
 }
 

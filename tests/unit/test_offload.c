@@ -50,7 +50,6 @@ static long bpf_skb_change_type(struct __sk_buff *skb, uint32_t type);
 static uint32_t bpf_set_hash(struct __sk_buff *skb, uint32_t hash);
 static void bpf_set_hash_invalid(struct __sk_buff *skb);
 
-#define STRAYS_MAX	32	/* to see it follow in short runs */
 #include "bpf/offload.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -571,6 +570,7 @@ begin(void)
 	call[CALL].ifindex = CLIENT_IFINDEX;
 	call[CALL].mtu = 1500;
 	call[CALL].hash = HASH;
+	call[CALL].home = 1;
 	call[CALL].peer_call = htons(17);
 	side_init(&plain, false);
 	side_init(&fast_side, true);
@@ -963,7 +963,7 @@ the_queue_keeps_order(void **state_)
 				fast_give(&fast_side.flow, now);
 			some_leave(rnd(seed % 2 ? 3 : 6));
 			now += rnd(20);
-			if (seed % 5 == 0 && rnd(10) == 0)
+			if (seed % 2 == 0 && rnd(60) == 0)
 				silence();
 			if (home != OFFLOAD_HOME(state[CALL].word))
 				moves++;
@@ -980,7 +980,7 @@ the_queue_keeps_order(void **state_)
 		forwarded += fast_side.flow.counts.fast_rx;
 	}
 	assert_true(forwarded > 500 * 300 / 10);
-	assert_true(moves > 500);
+	assert_true(moves > 100);
 }
 
 /* A frame that comes a little early, since the one before it is still with
