@@ -196,15 +196,12 @@ hash_of(const struct offload_dev *dev, __u32 home)
 	return home < OFFLOAD_HOMES ? dev->home_hash[home] : 0;
 }
 
-/* Whatever the worker wrote there. */
-#define HOME(word)	(OFFLOAD_HOME(word) % OFFLOAD_HOMES)
-
 /* The hash of the call's home; only the launcher's words choose a queue. */
 static __always_inline __u32
 home_of(const struct offload_dev *dev, const struct offload_call *call,
     __u64 word)
 {
-	__u32 hash = hash_of(dev, HOME(word));
+	__u32 hash = hash_of(dev, OFFLOAD_HOME(word));
 
 	return hash ? hash : call->hash;
 }
@@ -353,9 +350,9 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	home = home_of(dev, call, word);
 	if (hash_of(dev, bpf_get_smp_processor_id() + 1) != home) {
 		/* If it was sent to this home, its hash leads here. */
-		if (!(note & OFFLOAD_HASH_SENT) || move != HOME(word))
-			return times < AGAIN_MAX ? to_queue(skb, dev,
-			    home + sent_to(HOME(word)) + times + 1) :
+		if (!(note & OFFLOAD_HASH_SENT) || move != OFFLOAD_HOME(word))
+			return times < AGAIN_MAX ? to_queue(skb, dev, home +
+			    sent_to(OFFLOAD_HOME(word)) + times + 1) :
 			    send_back(skb);
 	} else if (!(note & OFFLOAD_HASH_SENT) && move &&
 	    worker_is_through(st) && move_home(st, word, move)) {
@@ -523,6 +520,7 @@ pptpctrl_out(struct __sk_buff *skb)
 	st = bpf_map_lookup_elem(&state_map, &id);
 	if (!call || !st)
 		return reflect(skb, &h->ip, dev, 0);
+	/* From the relay. */
 	if (h->udp.source != dev->kernel_port || skb->gso_segs > 1)
 		return reflect(skb, &h->ip, dev, home_of(dev, call,
 		    *(volatile __u64 *)&st->word));

@@ -92,7 +92,8 @@ struct offload_state {
 /* Late frames are for user space, which learns from them. */
 #define OFFLOAD_LEARN		(1ull << 33)
 #define OFFLOAD_HOME_SHIFT	48
-#define OFFLOAD_HOME(word)	((__u32)((word) >> OFFLOAD_HOME_SHIFT))
+#define OFFLOAD_HOME(word) \
+	((__u32)((word) >> OFFLOAD_HOME_SHIFT) % OFFLOAD_HOMES)
 #define OFFLOAD_HOME_MASK	(0xffffull << OFFLOAD_HOME_SHIFT)
 #define OFFLOAD_WORD(expected, flags) ((__u64)(__u32)(expected) | (flags))
 

@@ -714,7 +714,7 @@ cpu_mask(const cpu_set_t *cpus, char mask[CPU_MASK_MAX])
 	return n;
 }
 
-/* The CPUs that we may use share the calls. */
+/* The CPUs that we may use share the calls; stored with the tunnel's ports. */
 static void
 share_calls(struct offload *o, const cpu_set_t *cpus)
 {
@@ -723,7 +723,6 @@ share_calls(struct offload *o, const cpu_set_t *cpus)
 	for (unsigned home = 1; home < OFFLOAD_HOMES; home++)
 		o->dev.home_hash[home] = CPU_ISSET(home - 1, cpus) ?
 		    hash_of(n++, all) : 0;
-	store_dev(o);
 }
 
 /* Have one CPU take all frames of a hash from the device (RPS): so they stay

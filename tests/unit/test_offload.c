@@ -272,9 +272,11 @@ static struct queued *
 put(const struct frame *f, const struct __sk_buff *skb, bool worker)
 {
 	struct cpu_queue *c = &queue[skb->hash / (1u << 31)];
+	uint32_t base = skb->hash & ~OFFLOAD_HASH_NOTE;
 	struct queued *q = &c->at[c->tail++ % LOG_MAX];
 
 	assert_true(c->tail - c->head < LOG_MAX);
+	assert_int_equal(base, dev.home_hash[c - queue + 1]);
 	q->worker = worker;
 	q->frame = *f;
 	q->skb = *skb;
@@ -393,6 +395,11 @@ leave_queue(void)
 	q->skb.hash = hash;
 	r = pptpctrl_queued(&q->skb);
 	if (r == TC_ACT_REDIRECT && redirected == OUR_IFINDEX) {
+		/* Once more, or moved with the call. */
+		assert_true((q->skb.hash & OFFLOAD_HASH_TIMES) ==
+		    (hash & OFFLOAD_HASH_TIMES) + 1 ||
+		    ((q->skb.hash & OFFLOAD_HASH_SENT) != 0 &&
+		    (hash & OFFLOAD_HASH_SENT) == 0));
 		memcpy(put(&q->frame, &q->skb, false)->packet, q->packet,
 		    sizeof(q->packet));
 	} else if (r == TC_ACT_REDIRECT) {
