@@ -36,10 +36,11 @@
 #define AHEAD_MAX	64
 #define AGAIN_MAX	16
 /* Where for two ticks no frame went to the tunnel the last one is through with
- * PPP, and home is where the next one comes; with so many in a row the call is
- * busy, and goes to the launcher's place for it. */
+ * PPP, and home is where the next one comes.  A call of which this many more
+ * come elsewhere than half of what comes at home goes to the launcher's place
+ * for it. */
 #define SILENCE		2
-#define BUSY		64
+#define AWAY_MAX	32
 /* Late and duplicate: not further back, and not in a silence, in which the
  * peer may begin its numbers anew. */
 #define LATE_MAX	64
@@ -251,13 +252,18 @@ hash_at(const struct offload_dev *dev, const struct offload_call *call,
 	if (!(word & OFFLOAD_FAST))
 		return home;
 	if ((__u32)bpf_jiffies64() - *(volatile __u32 *)&st->tick >= SILENCE) {
-		st->row = 0;
+		st->away = 0;
 		return here != 0 && here != home && worker_is_through(st) &&
 		    move_home(st, word, cpu) ? here : home;
 	}
-	if (home == call->hash || ++st->row < BUSY)
+	if (here == home) {
+		st->away -= st->away > 0;
 		return home;
-	st->row = 0;
+	}
+	st->away += 2;
+	if (home == call->hash || st->away < 2 * AWAY_MAX)
+		return home;
+	st->away = 0;
 	return home + ((__u32)call->home << OFFLOAD_HASH_MOVE_SHIFT);
 }
 

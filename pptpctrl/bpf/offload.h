@@ -32,7 +32,7 @@ struct offload_call {
 	__u32 ifindex;		/* towards peer; 0: user space sends */
 	__u32 next;		/* hop towards peer; 0: of another family */
 	__u32 mtu;
-	__u32 hash;		/* whose queue it is in while it is busy, and
+	__u32 hash;		/* whose queue it is in at home 0, and
 				 * that of frames to the worker */
 	__u16 peer_call;	/* network order */
 	__u16 home;		/* number of that CPU + 1 */
@@ -47,9 +47,9 @@ struct offload_call {
  * the program decides: so a frame of the one cannot overtake one of the other
  * that was queued before it.  While the program owns the word, home changes:
  * after a silence it is the CPU at which the next frame comes, which so needs
- * no other; a busy call's is the one that the launcher chose, that all CPUs
- * have as many.  The frame with which that one begins goes through the old
- * queue before it goes through the new one.
+ * no other; that of a call whose frames come at several CPUs is the one that
+ * the launcher chose, that all have as many calls.  The frame with which that
+ * one begins goes through the old queue before it goes through the new one.
  *
  * To the peer: a call's frames leave the tunnel one after another.  While out
  * has OFFLOAD_OUT_FAST the egress program numbers and sends them.  A frame
@@ -79,7 +79,8 @@ struct offload_state {
 	__u32 falls;		/* of call 0, the launcher's: how often the
 				 * device was found shut */
 	__u32 tick;		/* jiffies when last one went to the tunnel */
-	__u32 row;		/* frames without a silence between them */
+	__u32 away;		/* twice the frames that came elsewhere than
+				 * at home, less those that came there */
 	/* Which of these counts the worker has entered in its own. */
 	__u64 tx_bytes_seen, rx_bytes_seen;
 	__u32 tx_frames_seen, late_seen;

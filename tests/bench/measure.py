@@ -11,6 +11,7 @@ import time
 
 from lab import KernelClient, LabError, poll, popen, pptp, processes, run
 import shares
+import wires
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MSS = 1356          # that of TCP through a call, whose MTU is 1396
@@ -83,16 +84,8 @@ class Bench:
 
     def client_namespace(self):
         ns = self.lab.net.client()
-        self.packets_as_on_a_wire(ns)
+        wires.lay(ns, self.lab.net.clients)
         return ns
-
-    def packets_as_on_a_wire(self, ns):
-        """TCP without a VPN too sends segments, not bundles of 64 kB of which netem would lose
-        or delay each as one."""
-        for where, device in (ns, "eth0"), ("net", ns), ("net", "srv"), ("srv", "eth0"):
-            run(where, "ethtool", "-K", device, "tso", "off", "gso", "off", "gro", "off",
-                check=False)
-            run(where, "ip", "link", "set", device, "gso_max_segs", "1")
 
     def start(self, conf=""):
         how = dict(SERVERS[self.name])
@@ -194,13 +187,22 @@ class Bench:
 
     def round_trip(self, client, load):
         with attempt("round-trip", self.name):
+            before, begun = self.busy(), time.monotonic()
             found = self.lab.ping(client.ns, client.peer_address, count=PINGS, interval=0.01)
             times = sorted(found.rtt)
+            figure("busy", self.name, 100 * (self.busy() - before) /
+                   ((time.monotonic() - begun) * wires.CPUS), "%", load=load, rep=self.rep)
             figure("pings-lost", self.name, 100 * (1 - len(times) / PINGS), "%", load=load,
                    rep=self.rep)
             for part in 50, 99:
                 figure("round-trip", self.name, times[len(times) * part // 100], "ms",
                        percentile=part, load=load, rep=self.rep)
+
+    def busy(self):
+        """Seconds of all CPUs of the machine, whoever had them."""
+        user, nice, system, _, _, *rest = (int(word) for word in
+                                           processes.read(".", "stat").split("\n")[0].split()[1:9])
+        return (user + nice + system + sum(rest)) / TICKS
 
     def half_load(self, quiet):
         """Half of what `datapath kernel` carried last: the same load for all servers. Where it was

@@ -990,6 +990,44 @@ the_queue_keeps_order(void **state_)
 	assert_true(moves > 100);
 }
 
+/* So many frames come, in turn to so many CPUs, from the one on at which the
+ * last came; returns the call's home. */
+static uint32_t
+home_after(unsigned frames, unsigned cpus)
+{
+	for (; frames > 0; frames--) {
+		struct frame f = mppe_frame(client_seq++, ++client_count, 0);
+
+		cpu = cpus > 1 ? !cpu : cpu;
+		input(&fast_side, &f, false);
+		empty_queues();
+	}
+	return OFFLOAD_HOME(state[CALL].word);
+}
+
+static void
+home_is_where_frames_come(void **state_)
+{
+	(void)state_;
+	client_seq = ready(100).seq;
+	client_count = 7;
+	assert_int_equal(home_after(5, 1), 0);
+	silence();
+	cpu = 1;
+	assert_int_equal(home_after(1000, 1), 2);
+	/* One that strays changes nothing, many do. */
+	home_after(1, 2);
+	cpu = 1;
+	assert_int_equal(home_after(100, 1), 2);
+	assert_int_equal(home_after(2 * AWAY_MAX, 2), 2);
+	assert_int_equal(home_after(2 * AWAY_MAX + 4, 2), 1);
+	cpu = 1;
+	assert_int_equal(home_after(200, 1), 1);
+	silence();
+	assert_int_equal(home_after(1, 1), 2);
+	assert_int_equal(fast_side.n_got, client_seq - 100);
+}
+
 /* A frame that comes a little early, since the one before it is still with
  * another CPU, stays in the queue for a while. */
 static void
@@ -1284,6 +1322,7 @@ main(void)
 		cmocka_unit_test(what_is_not_expected_is_untouched),
 		cmocka_unit_test(not_for_us_or_paused),
 		cmocka_unit_test(the_queue_keeps_order),
+		cmocka_unit_test(home_is_where_frames_come),
 		cmocka_unit_test(a_little_early),
 		cmocka_unit_test(lost_ones_are_forgotten),
 		cmocka_unit_test(to_the_client),
