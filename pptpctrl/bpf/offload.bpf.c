@@ -323,6 +323,25 @@ sent_to(__u32 home)
 	return OFFLOAD_HASH_SENT | home << OFFLOAD_HASH_MOVE_SHIFT;
 }
 
+/* The hash of the queue through which a frame of this note is to go before it
+ * is judged; 0: it is where it belongs. */
+static __always_inline __u32
+other_queue(const struct offload_dev *dev, __u32 home, struct offload_state *st,
+    __u64 word, __u32 note)
+{
+	bool sent = note & OFFLOAD_HASH_SENT;
+	__u32 to = note >> OFFLOAD_HASH_MOVE_SHIFT, now = OFFLOAD_HOME(word);
+
+	if (hash_of(dev, bpf_get_smp_processor_id() + 1) != home)
+		/* If it was sent to this home, its hash leads here. */
+		return sent && to == now ? 0 :
+		    home + sent_to(now) + (note & OFFLOAD_HASH_TIMES) + 1;
+	if (sent || !to || !worker_is_through(st) || !move_home(st, word, to))
+		return 0;
+	/* All that was queued here before it is through with PPP. */
+	return hash_of(dev, to) + sent_to(to);
+}
+
 /* A client's frame. */
 static __always_inline int
 forward(struct __sk_buff *skb, const struct offload_dev *dev)
@@ -331,7 +350,7 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	struct l2tp_packet *t;
 	struct offload_call *call;
 	struct offload_state *st;
-	__u32 id, seq, payload, ahead, note, times, home, move;
+	__u32 id, seq, payload, ahead, times, home, hash;
 	__u16 flags, count = 0;
 	__u64 word;
 	__u8 tos;
@@ -350,21 +369,12 @@ forward(struct __sk_buff *skb, const struct offload_dev *dev)
 	flags = bpf_ntohs(h->flags);
 	if (!(word & OFFLOAD_FAST))
 		return send_back(skb);
-	note = skb->hash & OFFLOAD_HASH_NOTE;
-	times = note & OFFLOAD_HASH_TIMES;
-	move = note >> OFFLOAD_HASH_MOVE_SHIFT;
 	home = home_of(dev, call, word);
-	if (hash_of(dev, bpf_get_smp_processor_id() + 1) != home) {
-		/* If it was sent to this home, its hash leads here. */
-		if (!(note & OFFLOAD_HASH_SENT) || move != OFFLOAD_HOME(word))
-			return times < AGAIN_MAX ? to_queue(skb, dev, home +
-			    sent_to(OFFLOAD_HOME(word)) + times + 1) :
-			    send_back(skb);
-	} else if (!(note & OFFLOAD_HASH_SENT) && move &&
-	    worker_is_through(st) && move_home(st, word, move)) {
-		/* All that was queued here before it is through with PPP. */
-		return to_queue(skb, dev, hash_of(dev, move) + sent_to(move));
-	}
+	times = skb->hash & OFFLOAD_HASH_TIMES;
+	hash = other_queue(dev, home, st, word, skb->hash & OFFLOAD_HASH_NOTE);
+	if (hash)
+		return times < AGAIN_MAX ? to_queue(skb, dev, hash) :
+		    send_back(skb);
 	seq = bpf_ntohl(h->seq);
 	payload = bpf_ntohs(h->len);
 	gre_len = flags & GRE_ACK ? 16 : 12;
