@@ -22,21 +22,24 @@ from measure import Bench, OUT, PATHS, SERVERS, attempt, failed  # noqa: E402
 PATIENCE = {"one-call": 240, "ten-calls": 240, "logins": 240, "cpu": 300, "memory": 240}
 
 QUICK_PATHS = ("quiet", "jitter-0.2", "loss-1")
+CPU_PATHS = ("quiet", "overtaking")
 # tty is compared with pptpd only, and on the quiet path; plain is no server.
 NO_PATHS, NO_PACKETS = ("tty",), ("tty", "plain")
 
 
 def one_call(bench, name, args):
-    if args.backend == "qemu" or name in NO_PATHS:
+    if args.backend == "qemu":
+        paths = CPU_PATHS
+    elif name in NO_PATHS:
         paths = ("quiet",)
     else:
-        paths = QUICK_PATHS if args.quick else tuple(PATHS)
+        paths = QUICK_PATHS if args.quick else ("quiet", *(path for path in PATHS if PATHS[path]))
     sizes = () if name in NO_PACKETS else (64, 1396) if args.quick else (64, 200, 1396)
     bench.one_call(paths, sizes, name not in NO_PACKETS)
 
 
 def ten_calls(bench, name, args):
-    bench.throughput(10, ("quiet",))
+    bench.throughput(10, CPU_PATHS if args.backend == "qemu" else ("quiet",))
 
 
 def plan(names, args):

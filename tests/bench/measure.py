@@ -41,6 +41,7 @@ SERVERS = {
 # name -> netem on the way to the server, beside the delay of the way back.
 PATHS = {
     "quiet": None,
+    "overtaking": None,     # as veth has it, on several CPUs
     "jitter-0.2": dict(delay_ms=2, jitter_ms=0.2),
     "jitter-1": dict(delay_ms=2, jitter_ms=1),
     "jitter-5": dict(delay_ms=10, jitter_ms=5),
@@ -84,7 +85,7 @@ class Bench:
 
     def client_namespace(self):
         ns = self.lab.net.client()
-        wires.lay(ns, self.lab.net.clients)
+        wires.single(ns)
         return ns
 
     def start(self, conf=""):
@@ -109,6 +110,7 @@ class Bench:
 
     def impair(self, ns, path):
         self.lab.net.unimpair(ns)
+        wires.order(ns, int(ns.removeprefix("cli")), path != "overtaking")
         if PATHS[path]:
             # Back there is only delay: how the client bears the rest is not our merit.
             self.lab.net.impair(ns, delay_ms=PATHS[path]["delay_ms"], direction="down")
@@ -153,7 +155,7 @@ class Bench:
         for path in paths:
             for _, ns, _ in calls:
                 self.impair(ns, path)
-            for direction in directions if path == "quiet" else ("up",):
+            for direction in ("up",) if PATHS[path] else directions:
                 with attempt(f"tcp-{direction}", self.name):
                     rate = self.iperf3(calls, direction, *more)
                     figure(f"tcp-{direction}", self.name, rate, "Mbit/s", path=path, calls=count,
