@@ -172,7 +172,8 @@ start_due(struct load *l, uint64_t since)
 
 	if (l->o->login_rate > 0)
 		due = l->o->login_rate * (double)(l->now - since) / 1e6 + 1;
-	while (l->started < l->o->calls && l->started < due)
+	while (l->started < l->o->calls && l->started < due &&
+	    l->started - l->up - l->over < l->o->logins)
 		call_start(&l->calls[l->started++]);
 }
 

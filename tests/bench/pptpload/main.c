@@ -39,6 +39,7 @@ static const char usage[] =
 "  -N            USER is followed by the call's number, from 0\n"
 "  -s ADDRESS[+COUNT]    local addresses, used in turn\n"
 "  -r RATE       logins per second (all at once)\n"
+"  -m CALLS      begin no login while so many are not done (all at once)\n"
 "  -t SECONDS    of traffic, or of holding (5)\n"
 "  -z BYTES      size of the IP packets inside (1396, what MPPE leaves)\n"
 "  -R RATE       packets per second and call (echo: 10; else by window)\n"
@@ -129,7 +130,7 @@ parse(struct options *o, int argc, char **argv)
 	int c;
 
 	/* "+": what follows the server is a command. */
-	while ((c = getopt(argc, argv, "+n:u:p:Ns:r:t:z:R:w:T:P:k:aE")) != -1) {
+	while ((c = getopt(argc, argv, "+n:u:p:Ns:r:m:t:z:R:w:T:P:k:aE")) != -1) {
 		switch (c) {
 		case 'n': o->calls = (unsigned)number(optarg, 1, CALLS_MAX); break;
 		case 'u': o->user = optarg; break;
@@ -137,6 +138,7 @@ parse(struct options *o, int argc, char **argv)
 		case 'N': o->numbered = true; break;
 		case 's': set_source(o, optarg); break;
 		case 'r': o->login_rate = number(optarg, 0.01, 1e6); break;
+		case 'm': o->logins = (unsigned)number(optarg, 1, CALLS_MAX); break;
 		case 't': o->seconds = number(optarg, 0, 1e6); break;
 		case 'z': o->size = (unsigned)number(optarg, SIZE_LEAST, 1396); break;
 		case 'R': o->pps = number(optarg, 0.01, 1e7); break;
@@ -167,7 +169,7 @@ main(int argc, char **argv)
 	struct options o = { .calls = 1, .user = "alice",
 	    .password = "wonder", .seconds = 5,
 	    .size = 1396, .window = 64,
-	    .patience = 60 };
+	    .patience = 60, .logins = CALLS_MAX };
 
 	if (argc < 2)
 		bad_usage(NULL, NULL);

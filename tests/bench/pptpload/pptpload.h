@@ -30,6 +30,7 @@ struct options {
 	const char *user, *password;
 	bool numbered;		/* user is followed by the call's number */
 	double login_rate;	/* per second; 0: all at once */
+	unsigned logins;	/* that many at a time at most */
 	double seconds;		/* of traffic */
 	double pps;		/* per call; 0: as fast as the window allows */
 	unsigned size;		/* bytes of IP packet inside */

@@ -148,7 +148,8 @@ def thousand_calls(lab):
                         conf=f"connections {2 * MANY}\nsetup-timeout 3600\n"
                              f"max-unauthenticated-per-source {2 * MANY}\n")
     client = lab.net.client()
-    load = lab.load(client, "hold", "-n", MANY, "-r", 4, "-k", 30, "-a", "-t", 86400, "-P", 3600)
+    load = lab.load(client, "hold", "-n", MANY, "-r", 4, "-m", 16, "-k", 30, "-a", "-t", 86400,
+                    "-P", 3600)
     up = load.wait("up", 3600)
     lab.expect(up["up"] == MANY, f"only {up}")
     lab.note(f"{MANY} up after {up['ms'] / 1000:.0f} s")
