@@ -36,9 +36,8 @@
 #define AHEAD_MAX	64
 #define AGAIN_MAX	16
 /* Where for two ticks no frame went to the tunnel the last one is through with
- * PPP, and home is where the next one comes.  A call of which this many more
- * come elsewhere than half of what comes at home goes to the launcher's place
- * for it. */
+ * PPP, and home is where the next one comes.  A call of whose frames more than
+ * a third come elsewhere goes to the launcher's place for it, after so many. */
 #define SILENCE		2
 #define AWAY_MAX	32
 /* Late and duplicate: not further back, and not in a silence, in which the

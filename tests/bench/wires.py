@@ -17,7 +17,7 @@ def single(ns):
 
 
 def order(ns, number, kept=True):
-    """Between srv and a client, the how manyeth.
+    """Between srv and a client; number is the client's.
 
     A veth leaves a packet to the CPU that sends it: those of two CPUs overtake one another. A card
     brings all of a client to one CPU (RPS does it here), and so all are in order. The clients' are
