@@ -63,8 +63,8 @@ def draw(where, stem, figures):
                 if any(row[i] is not None for _, row in rows)]
         target = where / f"{stem}-{name}.svg"
         target.unlink(missing_ok=True)
-        if not here:
-            continue
+        if sum(any(value is not None for value in row) for _, row in rows) < 2:
+            continue    # one point is no plot
         data = "\n".join(f'"{at}" ' + " ".join("NaN" if row[i] is None else str(row[i])
                                                for i in here) for at, row in rows)
         style = "with linespoints lw 2 pt 7 ps 0.5" if lines else ""
