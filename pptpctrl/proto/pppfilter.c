@@ -29,7 +29,10 @@
 #define MPPE_COUNT_MASK	0x0fffu
 #define MPPE_COUNTS	4096u
 #define MPPE_HALF	2048u	/* ppp_mppe takes more than that for late */
-#define MPPE_MIN	3u	/* count and a byte: ppp_mppe wants it */
+/* Count and two bytes.  Of a single one that decrypts to an even byte
+ * ppp_generic looks for the rest of the protocol behind its end; finding a
+ * network protocol there it pulls both, which stops the whole kernel. */
+#define MPPE_MIN	4u
 /* Up to here the distance of the numbers is believed to be lost frames;
  * above, the client began its numbers anew.  As far as reorder.c believes
  * that a burst was lost. */
@@ -296,7 +299,7 @@ pppfilter_step(struct pppfilter *f, uint8_t *out, size_t size)
 	wr_u16(&w, ALLSTATIONS << 8 | UI);
 	wr_u16(&w, PPP_COMP);
 	wr_u16(&w, (uint16_t)(MPPE_BITS | f->mppe_count));
-	wr_u8(&w, 0);
+	wr_u16(&w, 0);
 	return PPP_STEP_LEN;
 }
 

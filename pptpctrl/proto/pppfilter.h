@@ -39,7 +39,7 @@
 #define PPP_CONFIG_MAX	1024u
 /* RFC 2637 1.4 wants 1532; our MRU is at most 1500, with MPPE's 4 bytes. */
 #define PPP_DATA_MAX	1600u
-#define PPP_STEP_LEN	7u	/* a frame of pppfilter_step */
+#define PPP_STEP_LEN	8u	/* a frame of pppfilter_step */
 #define PPP_HOLD_SLOTS	2u	/* early NCP frames kept: one per protocol */
 
 enum ppp_verdict {

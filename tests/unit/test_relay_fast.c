@@ -266,19 +266,19 @@ static void
 short_frames_are_filled(void **state)
 {
 	static const uint8_t ccp[8] = { 0x80, 0xfd, 15, 1, 0, 4 },
-	    mppe[8] = { 0xfd, 0x90, 1, 9 },
+	    mppe[8] = { 0xfd, 0x90, 1, 9, 9 },
 	    eight[8] = { 0x00, 0xfd, 0x90, 2, 1, 2, 3, 4 };
 	struct world *w = *state;
 
 	frame_from_client(w, CALL, 1, ccp, 6);
 	expect_frame(w, ccp, sizeof(ccp));
-	frame_from_client(w, CALL, 2, mppe, 4);
+	frame_from_client(w, CALL, 2, mppe, 5);
 	expect_frame(w, mppe, sizeof(mppe));
 	frame_from_client(w, CALL, 3, eight, sizeof(eight));
 	expect_frame(w, eight, sizeof(eight));
 }
 
-/* What moves the kernel's keys over a long gap has 7 bytes. */
+/* What moves the kernel's keys over a long gap has just enough. */
 static void
 so_are_steps_of_keys(void **state)
 {

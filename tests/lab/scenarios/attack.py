@@ -178,9 +178,14 @@ def short_frames(lab):
     target.inject(b"\x80\xfd" + struct.pack("!BBH", 15, 77, 4), target.next_number())
     server.wait_log(r"rcvd \[CCP ResetAck id=0x4d")
     stays(target, before, "a short frame of CCP")
-    target.inject(b"\xfd" + struct.pack("!H", 0x9000 | target.next_count()) + b"\x00",
+    target.inject(b"\xfd" + struct.pack("!H", 0x9000 | target.next_count()) + b"\x00\x00",
                   target.next_number())
     stays(target, before, "a short encrypted frame")
+    # One encrypted byte that decrypts to 0 may stop the kernel: it gets none.
+    target.inject(b"\xfd" + struct.pack("!H", 0x9000 | target.next_count()) + b"\x00",
+                  target.next_number())
+    poll(lambda: target.entry()["dropped"]["short"] > 0, "a single encrypted byte is dropped")
+    stays(target, before, "a single encrypted byte")
     call.stop()
     lab.expect_clean()
 
