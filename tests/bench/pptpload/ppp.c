@@ -287,15 +287,22 @@ lcp_input(struct ppp *p, const uint8_t *packet, size_t len, uint64_t now_us)
 static void
 respond(struct ppp *p, uint8_t id, const uint8_t *data, size_t len)
 {
-	uint8_t own[CHALLENGE_LEN], value[1 + 49 + 256] = { 49 };
+	uint8_t value[1 + 49 + 256] = { 49 };
 	size_t name = strnlen(p->user, 255);
 
 	if (len < 1 + CHALLENGE_LEN || data[0] != CHALLENGE_LEN)
 		return;
-	if (getrandom(own, sizeof(own), 0) != sizeof(own))
-		abort();
-	mschap_compute(&p->secret, p->user, p->password, data + 1, own);
-	memcpy(value + 1, own, CHALLENGE_LEN);
+	/* One that was asked again is answered as before: the server's proof
+	 * may be of either answer. */
+	if (id != p->challenge_id ||
+	    memcmp(p->challenge, data + 1, CHALLENGE_LEN) != 0) {
+		memcpy(p->challenge, data + 1, CHALLENGE_LEN);
+		if (getrandom(p->answer, CHALLENGE_LEN, 0) != CHALLENGE_LEN)
+			abort();
+		mschap_compute(&p->secret, p->user, p->password, p->challenge,
+		    p->answer);
+	}
+	memcpy(value + 1, p->answer, CHALLENGE_LEN);
 	memcpy(value + 1 + 24, p->secret.response, NT_RESPONSE_LEN);
 	memcpy(value + 1 + 49, p->user, name);
 	p->challenge_id = id;

@@ -52,6 +52,7 @@ struct ppp {			/* private, but embedded by the caller */
 	 * caller may set it before ppp_start. */
 	bool early;
 	uint8_t challenge_id;
+	uint8_t challenge[CHALLENGE_LEN], answer[CHALLENGE_LEN];
 	struct mschap secret;
 	struct mppe send, receive;
 	/* Counted, for the caller to read. */
