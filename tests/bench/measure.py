@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from lab import KernelClient, LabError, poll, popen, pptp, processes, run
+from lab import KernelClient, LabError, inside, poll, popen, pptp, processes, run
 import shares
 import wires
 
@@ -19,6 +19,7 @@ FIRST_PORT = 5300
 POOL = "192.168.1.1-250"
 IDLE_CONNECTIONS = 200
 PINGS = 200
+UPLOAD_RUNS = 1_000_000     # bytes; to set it up takes less
 BARE = "/usr/lib/lab/pptpload"
 OUT = "/lab/out/bench"
 # All that may be there while calls stand, or none do.
@@ -220,11 +221,22 @@ class Bench:
         """Beside an upload of so many Mbit/s."""
         def upload():
             with attempt("round-trip", self.name):
-                self.iperf3(calls, "up", "-b", f"{max(1, int(mbit * 1000))}k")
+                self.iperf3(calls, "up", "-b", f"{max(1, int(mbit * 1000))}k", "-t",
+                            str(PINGS // 100 + 2))
+        client, ns, _ = calls[0]
+        before = self.sent(ns)
         thread = threading.Thread(target=upload)
         thread.start()
-        self.round_trip(calls[0][0], "half")
+        with attempt("round-trip", self.name):
+            # The start of its programs is no part of the load.
+            poll(lambda: self.sent(ns) > before + UPLOAD_RUNS, "the upload runs", 30)
+            self.round_trip(client, "half")
         thread.join()
+
+    def sent(self, ns):
+        """Bytes that have left a namespace by all of its interfaces."""
+        with inside(ns), open("/proc/thread-self/net/dev") as table:
+            return sum(int(line.split(":")[1].split()[8]) for line in list(table)[2:])
 
     # -- many calls ---------------------------------------------------------------------
 
