@@ -21,7 +21,6 @@
 #include "priv/shim.h"
 #include "priv/store.h"
 
-#define KILL_MS		5000		/* after SIGTERM, parent lost */
 #define IFACE_RETRY_MS	100
 
 /* --- its end ---------------------------------------------------------- */
@@ -139,6 +138,10 @@ send_exited(struct lcall *c, enum rep_exit_status status, int wait_status,
 
 	if (c->bounced && status == REP_EXIT_PPPD)
 		rep.status = REP_EXIT_CHANNEL;
+	if (status == REP_EXIT_PPPD && c->stage == STAGE_ENDING &&
+	    WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
+		log_warn("call %u: pppd %d was killed before it had ended by "
+		    "itself", c->id, (int)c->pppd_pid);
 	if (c->ip_up) {
 		tell_no_ip_down(c);
 		if (c->la->l->conf->logwtmp && c->user[0] != '\0')
@@ -228,7 +231,7 @@ parent_lost(struct lcall *c)
 			send_exited(c, REP_EXIT_LOST, 0, 0);
 		return;
 	}
-	arm(c->la, &c->timer, KILL_MS, on_pppd_kill, c);
+	arm(c->la, &c->timer, PPPD_KILL_MS, on_pppd_kill, c);
 }
 
 void

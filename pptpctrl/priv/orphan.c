@@ -9,7 +9,6 @@
 #include "priv/proc.h"
 #include "priv/shim.h"
 
-#define KILL_MS		5000	/* after SIGTERM */
 #define EXIT_STATUS(n)	((n) << 8)	/* as waitpid gives it */
 
 /* Everything the plugin has said so far; false at its end. */
@@ -94,5 +93,5 @@ orphan_end(struct lcall *c)
 {
 	if (c->pppd_fd < 0 || proc_signal(c->pppd_fd, SIGTERM) < 0)
 		return;
-	arm(c->la, &c->timer, KILL_MS, on_kill, c);
+	arm(c->la, &c->timer, PPPD_KILL_MS, on_kill, c);
 }

@@ -22,10 +22,6 @@
 #include "priv/title.h"
 #include "req.h"
 
-#define KILL_AFTER_MS	5000	/* SIGTERM to SIGKILL */
-/* Without a manager nobody answers pppd's LCP Terminate-Request, and pppd
- * asks twice, 3 s apart, before it ends in order. */
-#define ORPHAN_KILL_AFTER_MS 8000
 #define SEND_WAIT_MS	2000
 #define SHIM_EVENTS	5
 
@@ -80,12 +76,12 @@ tell(struct shim *s, struct rep *rep)
 }
 
 static void
-end_pppd(struct shim *s, unsigned kill_after_ms)
+end_pppd(struct shim *s)
 {
 	if (s->kill_at != 0)
 		return;
 	kill(s->pppd, SIGTERM);
-	s->kill_at = now_ms() + kill_after_ms;
+	s->kill_at = now_ms() + PPPD_KILL_MS;
 }
 
 static void
@@ -125,13 +121,13 @@ from_launcher(struct shim *s)
 	if (n <= 0) {
 		close(s->control);
 		s->control = -1;
-		end_pppd(s, ORPHAN_KILL_AFTER_MS);
+		end_pppd(s);
 		return;
 	}
 	if (n != sizeof(cmd))
 		return;
 	if (cmd.op == SHIM_TERM) {
-		end_pppd(s, KILL_AFTER_MS);
+		end_pppd(s);
 	} else if (cmd.op == SHIM_ADDR && s->event >= 0) {
 		struct ev_addr_reply reply = { .version = EV_VERSION,
 		    .remote = cmd.remote };
@@ -226,11 +222,11 @@ tick(struct shim *s)
 
 	if (s->kill_at != 0 && now >= s->kill_at) {
 		kill(s->pppd, SIGKILL);
-		s->kill_at = now + KILL_AFTER_MS;
+		s->kill_at = now + PPPD_KILL_MS;
 	}
 	if (s->wait_until != 0 && now >= s->wait_until) {
 		s->wait_until = 0;
-		end_pppd(s, ORPHAN_KILL_AFTER_MS);
+		end_pppd(s);
 	}
 }
 
@@ -256,7 +252,7 @@ loop(struct shim *s)
 		}
 		if (pfd[3].revents &&
 		    read(s->signals, &si, sizeof(si)) == sizeof(si))
-			end_pppd(s, KILL_AFTER_MS);
+			end_pppd(s);
 		if (pfd[1].revents && !from_plugin(s)) {
 			close(s->event);
 			s->event = -1;

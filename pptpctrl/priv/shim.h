@@ -15,7 +15,8 @@
 
 /* Launcher to per-call parent. */
 enum shim_op {
-	SHIM_TERM = 1,		/* SIGTERM to pppd, SIGKILL 5 s later */
+	SHIM_TERM = 1,		/* SIGTERM to pppd, SIGKILL PPPD_KILL_MS
+				 * later */
 	SHIM_ADDR,		/* answer to EV_ADDR: remote */
 	SHIM_AGAIN,		/* launcher pid speaks from now on: say again
 				 * what there is to know of the call */
@@ -40,6 +41,14 @@ struct shim_cmd {
  * speak: as long as systemd lets a service take to start.
  */
 #define SHIM_WAIT_MS	90000
+
+/*
+ * From SIGTERM to SIGKILL.  Where hundreds of calls end together, as when a
+ * link is cut, each pppd waits long for the CPU, and radius.so asks a server
+ * that is gone for half a minute; a pppd that is killed meanwhile runs no
+ * ip-down and ends no accounting.  Below TimeoutStopSec= of the unit.
+ */
+#define PPPD_KILL_MS	60000
 
 struct shim_args {
 	struct pppd_args pppd;

@@ -69,7 +69,7 @@ def expect_few(lab, mark, word, most=3):
 
 # -- pppd ---------------------------------------------------------------------------
 
-@scenario(datapaths=("relay",), timeout=300)
+@scenario(datapaths=("relay",), timeout=400)
 def abuse_pppd(lab):
     """P04, P06, P13, P16, P17, P24: pppd hangs or crashes, hostile names, addresses, scripts."""
     world = World(lab, options=OPTIONS, users={"alice": "wonder", "bob": "builder"})
@@ -110,8 +110,10 @@ def hung_pppd(lab, world):
     call = bob(lab, world)
     pid = pppd_of(world, before)
     os.kill(pid, signal.SIGSTOP)
+    mark = lab.syslog.mark()
     call.kill()
-    poll(lambda: processes.state(pid) == "", "the hung pppd is gone", 60)
+    poll(lambda: processes.state(pid) == "", "the hung pppd is gone", 120)
+    world.server.wait_log(rf"pppd {pid} was killed before it had ended by itself", 30, mark)
     world.only_neighbour_is_left()
 
 

@@ -33,6 +33,7 @@ def all_end(lab, server, calls):
     server.wait_log(r"call \d+ ended: ", 300, mark, len(calls))
     lab.expect_clean(60)
     lab.expect(server.calls() == [], f"still listed: {server.calls()}")
+    lab.expect(not server.find_log("was killed", mark), "a pppd had too little time to end")
 
 
 def time_to_all(lab, calls):
