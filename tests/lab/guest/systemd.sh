@@ -64,7 +64,7 @@ FailureAction=poweroff-immediate
 ExecStart=/usr/bin/python3 /lab/repo/tests/lab/guest/runner.py
 StandardOutput=append:/dev/console
 StandardError=inherit
-Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin LAB_INIT=systemd
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin LAB_INIT=systemd LAB_SLOWER=${LAB_SLOWER:-1}
 TasksMax=infinity
 LimitNOFILE=65536
 END

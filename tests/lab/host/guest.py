@@ -53,6 +53,7 @@ def try_lock(path):
 class Guest:
     """A context manager; what is left of the guest is removed at the end."""
 
+    slower = 1                      # watchdogs are so many times as long
     has_disk = True                 # where a scenario wants to cut its power
     running = set()
     on_cpu = collections.Counter()  # how many of this process's guests are there
@@ -143,6 +144,7 @@ class Guest:
             inside["LAB_STAGE"] = ""
         words = [KERNEL_LINE, f"init={init}", "con0=" + ("fd:0,fd:1" if self.terminal else "null,fd:1")]
         words += [f"{name}={value}" for name, value in inside.items()]
+        words += [f"LAB_SLOWER={self.slower * self.job.get('slower', 1)}"]
         if self.job.get("systemd"):
             words += ["LAB_INIT=systemd"]
         if self.job.get("boot"):

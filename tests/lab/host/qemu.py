@@ -17,7 +17,6 @@ from .prepare import download, merge_usr, remove, stamp_of, unpack
 HOME = CACHE / "qemu"
 MEMORY = "2048M"
 CPUS = "2"
-SLOWER = 4      # time-outs are so many times as long as in User-Mode Linux
 
 # What the first file system needs to get at the others.
 EARLY_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
@@ -129,6 +128,7 @@ def in_order(modules, names):
 class QemuGuest(Guest):
     """As Guest; its directories come by 9p instead of hostfs."""
 
+    slower = 4
     has_disk = False
 
     @staticmethod
@@ -149,7 +149,8 @@ class QemuGuest(Guest):
             shares["start"] = REPO      # seen from the tree; a share can be mounted once
         init = LAB / "guest/init" if self.release == "12" else "/lab/repo/tests/lab/guest/init"
         words = ["console=ttyS0", "quiet", "loglevel=4", "panic=-1", "mitigations=off",
-                 f"LAB_FIRST={init}", f"LAB_9P={SHARE_OPTIONS}", f"LAB_SLOWER={SLOWER}"]
+                 f"LAB_FIRST={init}", f"LAB_9P={SHARE_OPTIONS}",
+                 f"LAB_SLOWER={self.slower * self.job.get('slower', 1)}"]
         words += [f"LAB_{name.upper()}={path}" for name, path in shares.items()]
         if any(" " in word for word in words):
             raise LabError("the lab does not work in a path with a blank")

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import fnmatch
 import functools
+import re
 import shutil
 import signal
 import sys
@@ -17,13 +18,16 @@ from .prepare import is_ready, prepare
 from . import debs, qemu
 
 BOOT_PATIENCE = 180     # seconds; a boot takes 3
-EXTRA_PATIENCE = 120    # on top of a scenario's own timeout, which the guest watches over
+EXTRA_PATIENCE = 300    # on top of a scenario's own timeout, which the guest watches over
 
-TRIED_AGAIN = 3         # more failures than that are no accident
+TRIED_AGAIN = 8         # more failures than that are no accident
 
 CHECK_GUESTS = 4        # of a release at once, in a check: scenarios wait as long as they work
+CHECK_SLOWER = 3        # so all watchdogs are that many times as long there
 SHARE = 20              # scenarios that one of several guests takes at a time,
 PART = 3                # near the end a third of what is left
+
+DYING = re.compile(r"panic|BUG|Oops|Out of memory|No space left")    # words of a kernel's last lines
 
 BOOT = "(boot)"          # stands for a scenario when the guest did not get to one
 
@@ -143,11 +147,13 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=N
     systemd = [name for name in names if registry[name].systemd and name not in packages + cuts]
     ordinary = [name for name in names if name not in packages + cuts + systemd]
 
+    slower = CHECK_SLOWER if shares else 1
+
     def work(release, stage, left, under_systemd):
         """A guest that hangs is replaced for the rest of its share."""
         results, left = [], list(left)
         while left:
-            results += one_boot(release, left, stage, progress, repeat, under_systemd, kind)
+            results += one_boot(release, left, stage, progress, repeat, under_systemd, kind, slower)
         return results
 
     def work_on_shares(under_systemd):
@@ -161,7 +167,7 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=N
         layer = debs.stage(release) if packages and not no_build else None
         return [result for names, layer in ((packages, layer), (cuts, stage))
                 for name in names for _ in range(repeat)
-                for result in one_boot(release, [name], layer, progress, 1, True, kind)]
+                for result in one_boot(release, [name], layer, progress, 1, True, kind, slower)]
 
     if not shares:
         return (work(release, stage, ordinary, False) + work(release, stage, systemd, True) +
@@ -181,10 +187,11 @@ def at_once(jobs):
     return [job.result() for job in waiting]
 
 
-def one_boot(release, left, stage, progress, repeat, systemd, kind):
+def one_boot(release, left, stage, progress, repeat, systemd, kind, slower=1):
     """Works on the list until it is empty or the guest is lost; takes off it what is done."""
-    results, current, patience = [], None, BOOT_PATIENCE
+    results, current, patience = [], None, BOOT_PATIENCE * slower
     job = {"do": "scenarios", "names": list(left), "repeat": repeat, "systemd": systemd,
+           "slower": slower,
            "boot": int(kind.has_disk and load_scenarios()[left[0]].power_cut)}
     with kind(release, job, stage) as guest:
         lost = None
@@ -202,11 +209,11 @@ def one_boot(release, left, stage, progress, repeat, systemd, kind):
                     progress.line(release, event)
                     if event["name"] in left and repeat == 1:
                         left.remove(event["name"])
-                    current, patience = None, BOOT_PATIENCE
+                    current, patience = None, BOOT_PATIENCE * slower
                 elif event["event"] == "done":
                     left.clear()
             if left:
-                lost = "the guest ended by itself"
+                lost = f"the guest ended by itself, status {guest.process.returncode}"
         except TimeoutError:
             lost = "the guest hung and was killed"
         if lost:
@@ -231,8 +238,10 @@ def keep_logs(release, name, guest):
 
 def give_up(release, guest, why, current, left, progress):
     """Blames the scenario that was running; when none was, there is no point in going on."""
-    tail = guest.console_tail()
+    tail = guest.console_tail(40)
     name = current or BOOT
+    if found := [line for line in tail if DYING.search(line)]:
+        why += ": " + found[0]
     log = keep_logs(release, name, guest) if current else OUT / guest.label(release)
     if guest.console.exists():
         shutil.copy(guest.console, log / "console.log")

@@ -74,7 +74,7 @@ def many_kills(lab, n_kills):
     crowd.stop()
 
 
-@scenario(group="systemd", datapaths=["relay"], systemd=True, timeout=600)
+@scenario(group="systemd", datapaths=["relay"], systemd=True, timeout=900)
 def some_kills(lab):
     """30 calls, 20 kills, restarts and reloads by chance."""
     many_kills(lab, 20)
