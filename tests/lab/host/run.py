@@ -5,11 +5,13 @@ import contextlib
 import dataclasses
 import fnmatch
 import functools
+import mmap
 import re
 import shutil
 import signal
 import sys
 import threading
+import time
 
 from .build import build
 from .common import LAB, LabError, OUT, RELEASES, locked, say
@@ -24,7 +26,10 @@ TRIED_AGAIN = 8         # more failures than that are no accident
 
 CHECK_GUESTS = 4        # of a release at once, in a check: scenarios wait as long as they work
 CHECK_SLOWER = 3        # so all watchdogs are that many times as long there
-SHARE = 20              # scenarios that one of several guests takes at a time,
+SLOW_PAGE_US = 5.0      # a new page takes less than 1 us; where it takes more than that, as in some
+                        # virtual machines, User-Mode Linux crawls: one guest of a release at once
+ENOUGH_S = 2400         # after that no scenario begins on its second release
+SHARE, FEW = 20, 6      # scenarios that one of several guests takes at a time, and where it is slow,
 PART = 3                # near the end a third of what is left
 
 DYING = re.compile(r"panic|BUG|Oops|Out of memory|No space left")    # words of a kernel's last lines
@@ -97,13 +102,38 @@ class Progress:
             print(" ".join(word for word in words if word), flush=True)
 
 
+def is_slow(pages=4096):
+    """What a process of its own costs is what User-Mode Linux spends its time with."""
+    with mmap.mmap(-1, pages * mmap.PAGESIZE) as memory:
+        begun = time.thread_time()
+        for page in range(pages):
+            memory[page * mmap.PAGESIZE] = 1
+        return (time.thread_time() - begun) * 1e6 / pages > SLOW_PAGE_US
+
+
 class Shares:
     """What is left for the guests of a check, which take some of it at a time: with systemd or
-    without, of their own release while it has any, so that all end together."""
+    without, of their own release while it has any, so that all end together. Each scenario's run
+    on its second release comes after all first ones, and not at all when time is up."""
 
-    def __init__(self):
+    def __init__(self, plan):
         self.left, self.stages, self.given_up = {}, {}, False
-        self.changing = threading.Lock()
+        self.changing, self.guests = threading.Lock(), 0
+        self.until = None       # begins once there is a guest to come
+        on_both = sorted(set.intersection(*map(set, plan.values())))
+        releases = list(plan)
+        self.second = {(releases[n % len(releases)], name) for n, name in enumerate(on_both)}
+
+    def in_time(self):
+        return not self.given_up and time.monotonic() < self.until
+
+    def begin(self):
+        """How many guests of a release are to work."""
+        guests = 1 if is_slow() else CHECK_GUESTS
+        with self.changing:
+            self.guests += guests
+            self.until = self.until or time.monotonic() + ENOUGH_S
+        return guests
 
     def give_up(self):
         """Nobody need begin with what is left."""
@@ -113,20 +143,37 @@ class Shares:
         """Those that may take longest come first: no guest is alone with one at the end."""
         with self.changing:
             self.stages[release] = stage
-            self.left[release, with_systemd] = sorted(
-                names, key=lambda name: -load_scenarios()[name].timeout)
+            for second in False, True:
+                self.left[second, release, with_systemd] = sorted(
+                    (name for name in names if ((release, name) in self.second) == second),
+                    key=lambda name: -load_scenarios()[name].timeout)
 
     def take(self, release, with_systemd):
         """(release, stage, names, with_systemd) for a guest that would best be of this kind."""
+        slow = is_slow()
         with self.changing:
-            kinds = [kind for kind, names in self.left.items() if names and not self.given_up]
-            if not kinds:
+            kinds = [kind for kind, names in self.left.items() if names and not self.given_up
+                     and (not kind[0] or self.in_time())]
+            if not kinds or (slow and self.guests > len(self.stages)):
+                self.guests -= 1
                 return None
-            kind = min(kinds, key=lambda kind: (kind[0] != release, kind[1] != with_systemd))
+            kind = min(kinds, key=lambda kind: (kind[0], kind[1] != release,
+                                                kind[2] != with_systemd))
             names = self.left[kind]
-            size = min(SHARE, -(-len(names) // PART))
+            size = min(FEW if slow else SHARE, -(-len(names) // PART))
             share, names[:size] = names[:size], []
-            return kind[0], self.stages[kind[0]], share, kind[1]
+            return kind[1], self.stages[kind[1]], share, kind[2]
+
+    def rest(self, progress):
+        """Results for what there was no time for."""
+        return [skip(release, name, progress) for (_, release, _), names in self.left.items()
+                for name in names]
+
+
+def skip(release, name, progress):
+    why = "no time for both releases on a machine this slow"
+    progress.line(release, {"name": name, "verdict": "skipped", "seconds": 0, "reason": why})
+    return Result(release, name, "skipped", why, None)
 
 
 def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=None):
@@ -162,20 +209,29 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=N
             results += work(*share)
         return results
 
-    def work_alone():
-        """Each has a guest of its own, which it need not leave as it was."""
+    def work_alone(second=None):
+        """Each has a guest of its own, which it need not leave as it was. second: only those whose
+        first release another one is, or only the others."""
         layer = debs.stage(release) if packages and not no_build else None
-        return [result for names, layer in ((packages, layer), (cuts, stage))
-                for name in names for _ in range(repeat)
-                for result in one_boot(release, [name], layer, progress, 1, True, kind, slower)]
+        results = []
+        for name in packages + cuts:
+            if second is not None and ((release, name) in shares.second) != second:
+                continue
+            if second and not shares.in_time():
+                results.append(skip(release, name, progress))
+                continue
+            for _ in range(repeat):
+                results += one_boot(release, [name], layer if name in packages else stage,
+                                    progress, 1, True, kind, slower)
+        return results
 
     if not shares:
         return (work(release, stage, ordinary, False) + work(release, stage, systemd, True) +
                 work_alone())
     shares.add(release, stage, systemd, True)
     shares.add(release, stage, ordinary, False)
-    jobs = [(lambda: work_alone() + work_on_shares(True),), (work_on_shares, True)]
-    jobs += [(work_on_shares, False)] * (CHECK_GUESTS - len(jobs))
+    jobs = [(lambda: work_alone(False) + work_on_shares(True) + work_alone(True),)]
+    jobs += [(work_on_shares, n == 0) for n in range(shares.begin() - len(jobs))]
     return [r for results in at_once(jobs) for r in results]
 
 
@@ -263,8 +319,9 @@ def conclude(results):
         print(f"\nFAILED {r.name} on Debian {r.release}: {r.reason}\n  logs:  {r.log}")
         if r.name != BOOT:
             print(f"  again: {LAB / 'lab'} run --release {r.release} {r.name}")
-    if skipped:
-        print("\nskipped: " + ", ".join(f"{r.name} on {r.release} ({r.reason})" for r in skipped))
+    for reason in dict.fromkeys(r.reason for r in skipped):
+        print(f"\nskipped ({reason}): " +
+              ", ".join(f"{r.name} on {r.release}" for r in skipped if r.reason == reason))
     passed = len(results) - len(failed) - len(skipped)
     print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped", flush=True)
     return 1 if failed or not results else 0
@@ -297,7 +354,7 @@ def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False
         return 0
     kind = BACKENDS[backend]
     progress = Progress(repeat * sum(map(len, plan.values())), len(releases) > 1)
-    shares = Shares() if again else None
+    shares = Shares(plan) if again else None
     with contextlib.ExitStack() as stack:
         for release in releases:
             stack.enter_context(locked(OUT / kind.label(release) / ".lock",
@@ -305,6 +362,7 @@ def run(releases, wanted, list_only=False, repeat=1, no_build=False, again=False
         results = [r for of_release in at_once([
             (run_release, release, names, progress, repeat, no_build, kind, shares)
             for release, names in plan.items() if names]) for r in of_release]
+        results += shares.rest(progress) if shares else []
         return conclude(once_more(results, no_build) if again else results)
 
 
