@@ -28,8 +28,8 @@ CHECK_GUESTS = 4        # of a release at once, in a check: scenarios wait as lo
 CHECK_SLOWER = 3        # so all watchdogs are that many times as long there
 SLOW_PAGE_US = 5.0      # a new page takes less than 1 us; where it takes more than that, as in some
                         # virtual machines, User-Mode Linux crawls: one guest of a release at once
-ENOUGH_S = 2400         # after that no scenario begins on its second release
-SHARE, FEW = 20, 6      # scenarios that one of several guests takes at a time, and where it is slow,
+ENOUGH_S = 2700         # after that nothing more begins: each scenario's second release comes last
+SHARE, FEW = 20, 4      # scenarios that one of several guests takes at a time, and where it is slow,
 PART = 3                # near the end a third of what is left
 
 DYING = re.compile(r"panic|BUG|Oops|Out of memory|No space left")    # words of a kernel's last lines
@@ -114,7 +114,7 @@ def is_slow(pages=4096):
 class Shares:
     """What is left for the guests of a check, which take some of it at a time: with systemd or
     without, of their own release while it has any, so that all end together. Each scenario's run
-    on its second release comes after all first ones, and not at all when time is up."""
+    on its second release comes after all first ones; when time is up nobody takes any more."""
 
     def __init__(self, plan):
         self.left, self.stages, self.given_up = {}, {}, False
@@ -125,7 +125,7 @@ class Shares:
         self.second = {(releases[n % len(releases)], name) for n, name in enumerate(on_both)}
 
     def in_time(self):
-        return not self.given_up and time.monotonic() < self.until
+        return not self.given_up and (self.until is None or time.monotonic() < self.until)
 
     def begin(self):
         """How many guests of a release are to work."""
@@ -152,8 +152,7 @@ class Shares:
         """(release, stage, names, with_systemd) for a guest that would best be of this kind."""
         slow = is_slow()
         with self.changing:
-            kinds = [kind for kind, names in self.left.items() if names and not self.given_up
-                     and (not kind[0] or self.in_time())]
+            kinds = [kind for kind, names in self.left.items() if names and self.in_time()]
             if not kinds or (slow and self.guests > len(self.stages)):
                 self.guests -= 1
                 return None
@@ -161,7 +160,9 @@ class Shares:
                                                 kind[2] != with_systemd))
             names = self.left[kind]
             size = min(FEW if slow else SHARE, -(-len(names) // PART))
-            share, names[:size] = names[:size], []
+            # Many short ones rather than few long ones, should time not be enough.
+            part = slice(-size, None) if slow else slice(size)
+            share, names[part] = names[part], []
             return kind[1], self.stages[kind[1]], share, kind[2]
 
     def rest(self, progress):
@@ -171,7 +172,7 @@ class Shares:
 
 
 def skip(release, name, progress):
-    why = "no time for both releases on a machine this slow"
+    why = f"a machine so slow that {ENOUGH_S // 60} minutes were not enough"
     progress.line(release, {"name": name, "verdict": "skipped", "seconds": 0, "reason": why})
     return Result(release, name, "skipped", why, None)
 
@@ -217,7 +218,7 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=N
         for name in packages + cuts:
             if second is not None and ((release, name) in shares.second) != second:
                 continue
-            if second and not shares.in_time():
+            if shares and not shares.in_time():
                 results.append(skip(release, name, progress))
                 continue
             for _ in range(repeat):
@@ -230,7 +231,8 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=N
                 work_alone())
     shares.add(release, stage, systemd, True)
     shares.add(release, stage, ordinary, False)
-    jobs = [(lambda: work_alone(False) + work_on_shares(True) + work_alone(True),)]
+    first = [work_on_shares, lambda _: work_alone(False)][::1 if is_slow() else -1]
+    jobs = [(lambda: first[0](True) + first[1](True) + work_alone(True),)]
     jobs += [(work_on_shares, n == 0) for n in range(shares.begin() - len(jobs))]
     return [r for results in at_once(jobs) for r in results]
 
