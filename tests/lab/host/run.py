@@ -29,7 +29,7 @@ CHECK_SLOWER = 3        # so all watchdogs are that many times as long there
 SLOW_PAGE_US = 5.0      # a new page takes less than 1 us; where it takes more than that, as in some
                         # virtual machines, User-Mode Linux crawls: one guest of a release at once
 ENOUGH_S = 2700         # after that nothing more begins: each scenario's second release comes last
-SHARE, FEW = 20, 4      # scenarios that one of several guests takes at a time, and where it is slow,
+SHARE, FEW = 20, 8      # scenarios a guest takes at a time, where it is quick and where it is slow,
 PART = 3                # near the end a third of what is left
 
 DYING = re.compile(r"panic|BUG|Oops|Out of memory|No space left")    # words of a kernel's last lines
@@ -231,8 +231,14 @@ def run_release(release, names, progress, repeat, no_build, kind=Guest, shares=N
                 work_alone())
     shares.add(release, stage, systemd, True)
     shares.add(release, stage, ordinary, False)
-    first = [work_on_shares, lambda _: work_alone(False)][::1 if is_slow() else -1]
-    jobs = [(lambda: first[0](True) + first[1](True) + work_alone(True),)]
+
+    def work_on_all():
+        """Where time may not be enough, what needs a boot of its own comes last."""
+        if is_slow():
+            return work_on_shares(False) + work_alone(False) + work_alone(True)
+        return work_alone(False) + work_on_shares(True) + work_alone(True)
+
+    jobs = [(work_on_all,)]
     jobs += [(work_on_shares, n == 0) for n in range(shares.begin() - len(jobs))]
     return [r for results in at_once(jobs) for r in results]
 
