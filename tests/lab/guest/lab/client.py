@@ -98,9 +98,10 @@ class Client:
     def wait_exit(self, timeout=60):
         """pppd's exit status (negative: killed by that signal)."""
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * processes.SLOWER)
         except subprocess.TimeoutExpired:
-            raise LabError(f"{self.ns}: pppd was still there after {timeout} s") from None
+            raise LabError(f"{self.ns}: pppd was still there after "
+                           f"{timeout * processes.SLOWER} s") from None
 
     def wait_refused(self):
         """The server took no password. pppd's status says so (19), but where the server hangs up

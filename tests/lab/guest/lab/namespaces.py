@@ -17,6 +17,7 @@ import subprocess
 import threading
 
 from .errors import LabError
+from .processes import SLOWER
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
@@ -104,7 +105,7 @@ def run(ns, *command, check=True, timeout=60, input=None):
     """Runs a command in a namespace to its end; returns a CompletedProcess with text."""
     with inside(ns) if ns else contextlib.nullcontext():
         done = subprocess.run(command, capture_output=True, text=True, errors="replace",
-                              timeout=timeout, input=input)
+                              timeout=timeout * SLOWER, input=input)
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(command)} (in {ns}): status {done.returncode}: "
                        f"{(done.stderr or done.stdout).strip()}")

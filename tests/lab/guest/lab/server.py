@@ -180,9 +180,10 @@ class Server:
         if self.process.poll() is None:
             self.send_signal(number)
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * processes.SLOWER)
         except subprocess.TimeoutExpired:
-            raise LabError(f"the server was still there {timeout} s after signal {number}") from None
+            raise LabError(f"the server was still there {timeout * processes.SLOWER} s after "
+                           f"signal {number}") from None
 
 
 def write(path, text, mode=0o644):
