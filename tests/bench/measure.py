@@ -141,7 +141,7 @@ class Bench:
     def one_iperf3(self, i, ns, address, words):
         out = run(ns, "iperf3", "-c", address, "-p", str(FIRST_PORT + i), "-J", "-t",
                   str(self.args.seconds), *words, check=False,
-                  timeout=self.args.seconds * processes.SLOWER + 60).stdout
+                  timeout=self.args.seconds + 60).stdout
         report = json.loads(out)
         if "error" in report:
             raise LabError(f"iperf3 in {ns}: {report['error']}")

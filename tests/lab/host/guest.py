@@ -127,6 +127,10 @@ class Guest:
             Guest.on_cpu[self.cpu] += 1
             return lock
 
+    def slower_word(self):
+        """For the kernel's command line, from where it gets into the environment."""
+        return f"LAB_SLOWER={self.slower * self.job.get('slower', 1)}"
+
     def start(self, stage):
         xstate = self.dir / "xstate.so"
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", xstate,
@@ -144,7 +148,7 @@ class Guest:
             inside["LAB_STAGE"] = ""
         words = [KERNEL_LINE, f"init={init}", "con0=" + ("fd:0,fd:1" if self.terminal else "null,fd:1")]
         words += [f"{name}={value}" for name, value in inside.items()]
-        words += [f"LAB_SLOWER={self.slower * self.job.get('slower', 1)}"]
+        words += [self.slower_word()]
         if self.job.get("systemd"):
             words += ["LAB_INIT=systemd"]
         if self.job.get("boot"):

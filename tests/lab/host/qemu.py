@@ -149,8 +149,7 @@ class QemuGuest(Guest):
             shares["start"] = REPO      # seen from the tree; a share can be mounted once
         init = LAB / "guest/init" if self.release == "12" else "/lab/repo/tests/lab/guest/init"
         words = ["console=ttyS0", "quiet", "loglevel=4", "panic=-1", "mitigations=off",
-                 f"LAB_FIRST={init}", f"LAB_9P={SHARE_OPTIONS}",
-                 f"LAB_SLOWER={self.slower * self.job.get('slower', 1)}"]
+                 f"LAB_FIRST={init}", f"LAB_9P={SHARE_OPTIONS}", self.slower_word()]
         words += [f"LAB_{name.upper()}={path}" for name, path in shares.items()]
         if any(" " in word for word in words):
             raise LabError("the lab does not work in a path with a blank")

@@ -7,6 +7,7 @@ import signal
 import time
 
 from lab import Skip, poll, processes, scenario
+from lab.load import AT_ONCE
 
 FEW, CALLS, MANY = 15, 50, 1000
 FILES, SOFT, FIT = 200, 100, 10     # open files, hard and soft limit, and the calls that fit
@@ -15,7 +16,6 @@ MANY_NEED = 2 << 30     # bytes of memory
 
 
 # How long logins wait for one another is this machine's slowness: none is given up for that.
-AT_ONCE = 8
 PATIENT = "setup-timeout 600\n"
 
 

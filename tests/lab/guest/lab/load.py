@@ -10,6 +10,8 @@ from .logs import ProgramLog
 from .namespaces import popen
 
 PROGRAM = "/usr/lib/lab/pptpload"
+# For -m: more logins at once than that a slow machine gives up by pppd's own times.
+AT_ONCE = 8
 
 
 class Load:

@@ -14,6 +14,7 @@ import time
 
 from . import processes, systemd
 from .errors import LabError
+from .load import AT_ONCE
 from .namespaces import inside, run
 from .wire import ADMIN_SHUTDOWN, STOP_SHUTDOWN, Wire, positions
 
@@ -231,8 +232,8 @@ class Crowd(Calls):
         """The server has these users, and runs."""
         self.clients = [lab.client(user=f"stock{n}") for n in range(self.STOCK)]
         self.crowd_ns, self.guest_ns = lab.net.client(), lab.net.client()
-        self.load = lab.load(self.crowd_ns, "echo", "-n", self.LOAD, "-m", 8, "-N", "-u", "load",
-                             "-R", 5, "-z", 100, "-t", 86400, "-P", 300)
+        self.load = lab.load(self.crowd_ns, "echo", "-n", self.LOAD, "-m", AT_ONCE, "-N", "-u",
+                             "load", "-R", 5, "-z", 100, "-t", 86400, "-P", 300)
         for client in self.clients:
             client.wait_up(180)
         self.load.wait("begun")
