@@ -92,8 +92,9 @@ end_text(const struct session *s, const struct call *call, char *buf,
 		    "offers no method that the options file allows");
 	else if (by_pppd && status == 10 && !s->was_up && s->user_proven &&
 	    s->flow.filter.require_mppe)
-		snprintf(buf, size, "the client refused the encryption "
-		    "(MPPE) that the options file requires");
+		snprintf(buf, size, "the client refused, or did not answer "
+		    "for, the encryption (MPPE) that the options file "
+		    "requires");
 	else if (by_pppd && s->has_exited)
 		snprintf(buf, size, "%s", reason_exit(exit_text,
 		    sizeof(exit_text), s->exited.wait_status,

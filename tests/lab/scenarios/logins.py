@@ -49,7 +49,8 @@ def failed(server, lab, client, user):
 
 
 WRONG = "authentication failed: wrong password or unknown user"
-NO_MPPE = "the client refused the encryption (MPPE) that the options file requires"
+NO_MPPE = ("the client refused, or did not answer for, the encryption (MPPE) that the options file "
+           "requires")
 NO_METHOD = "authentication failed: the client offers no method that the options file allows"
 
 # What stands for log watchers behind "auth failed peer=ADDRESS ".
