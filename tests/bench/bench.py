@@ -32,7 +32,7 @@ def measure(backend, args, keep):
     command = ["python3", "-B", "/lab/repo/tests/bench/guest.py", "--backend", backend,
                "--reps", str(args.reps), "--seconds", str(args.seconds),
                "--minutes", str(args.minutes), "--servers", args.servers or SERVERS[backend],
-               "--only", args.only, *(["--quick"] if args.quick else [])]
+               "--only", args.only, "--backlog", str(args.backlog), *(["--quick"] if args.quick else [])]
     job, rest, begun = {"do": "exec", "command": command}, "", time.monotonic()
     with kind(args.release, job, build(args.release)) as guest:
         try:
@@ -80,6 +80,8 @@ def main():
                         help="of a backend: later repetitions are left out when they are over")
     parser.add_argument("--only", default="", help="one-call, ten-calls, logins, cpu, memory")
     parser.add_argument("--servers", default="", help="only these, with commas")
+    parser.add_argument("--backlog", type=int, default=0,
+                        help="net.core.netdev_max_backlog: frames that wait at a CPU")
     parser.add_argument("--results", default=str(HERE / "results"))
     args = parser.parse_args()
     known = {name for names in SERVERS.values() for name in names.split(",")}
@@ -92,7 +94,8 @@ def main():
     for backend in args.backend or run.BACKENDS:
         print(f"bench: {backend}, Debian {args.release}, {args.reps} repetitions", flush=True)
         about = dict(backend=backend, release=args.release, date=str(datetime.date.today()),
-                     commit=commit(), reps=args.reps, seconds=args.seconds, quick=args.quick)
+                     commit=commit(), reps=args.reps, seconds=args.seconds, quick=args.quick,
+                     backlog=args.backlog)
         figures = []
         try:
             measure(backend, args, figures.append)

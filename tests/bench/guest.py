@@ -17,6 +17,7 @@ sys.path.insert(0, "/lab/repo/tests/lab/guest")
 from lab import Lab, processes  # noqa: E402
 import runner  # noqa: E402
 import shares  # noqa: E402
+import wires  # noqa: E402
 from measure import Bench, OUT, PATHS, SERVERS, attempt, failed  # noqa: E402
 
 PATIENCE = {"one-call": 240, "ten-calls": 240, "logins": 240, "cpu": 300, "memory": 240}
@@ -129,12 +130,15 @@ def main():
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--servers", default="")
     parser.add_argument("--only", default="")
+    parser.add_argument("--backlog", type=int, default=0)
     args = parser.parse_args()
     asked = args.servers.split(",") if args.servers else SERVERS
     names = [name for name in SERVERS if name in asked]
     shutil.rmtree(OUT, ignore_errors=True)
     with attempt("shares", "-"):
         shares.divide()
+    if args.backlog:
+        wires.queue_up_to(args.backlog)
     begun, took = time.monotonic(), {}
     for what, name, rep, function in plan(names, args):
         if args.only and what not in args.only.split(","):

@@ -158,9 +158,12 @@ class Bench:
                 self.impair(ns, path)
             for direction in ("up",) if PATHS[path] else directions:
                 with attempt(f"tcp-{direction}", self.name):
+                    before = wires.dropped()
                     rate = self.iperf3(calls, direction, *more)
                     figure(f"tcp-{direction}", self.name, rate, "Mbit/s", path=path, calls=count,
                            rep=self.rep)
+                    figure(f"dropped-{direction}", self.name, wires.dropped() - before, "frames",
+                           path=path, calls=count, rep=self.rep)
                     quiet = rate if (path, direction) == ("quiet", "up") else quiet
         for _, ns, _ in calls:
             self.impair(ns, "quiet")

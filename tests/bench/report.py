@@ -93,8 +93,9 @@ def rewrite(where, stem):
     about, figures = lines[0], Figures(lines)
     kernel = [one["release"] for one in lines if one["case"] == "kernel"]
     failed = [one for one in lines if "failed" in one]
+    backlog = f", netdev_max_backlog {about['backlog']}" if about.get("backlog") else ""
     text = [f"# {stem}: Debian {about['release']}, kernel {' '.join(kernel)}, {about['date']}, "
-            f"{about['commit']}", "", HOW.format(machine=MACHINES[stem], **about),
+            f"{about['commit']}{backlog}", "", HOW.format(machine=MACHINES[stem], **about),
             "## Goals", "", *goals.table(figures, stem), "", "## Figures", "", *table(figures)]
     if failed:
         text += ["", "## Not measured", ""]

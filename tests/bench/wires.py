@@ -29,3 +29,15 @@ def order(ns, number, kept=True):
         # ip shows the namespace's own sysfs.
         run(None, "ip", "netns", "exec", where, "sh", "-c",
             f"echo {cpus if kept else 0:x} > /sys/class/net/{device}/queues/rx-0/rps_cpus")
+
+
+def queue_up_to(frames):
+    """So many may wait at each CPU for those that take them from there."""
+    with open("/proc/sys/net/core/netdev_max_backlog", "w") as limit:
+        limit.write(str(frames))
+
+
+def dropped():
+    """Frames that found such a queue full, since the boot, wherever they came from."""
+    with open("/proc/net/softnet_stat") as table:
+        return sum(int(line.split()[1], 16) for line in table)
