@@ -32,7 +32,8 @@ def measure(backend, args, keep):
     command = ["python3", "-B", "/lab/repo/tests/bench/guest.py", "--backend", backend,
                "--reps", str(args.reps), "--seconds", str(args.seconds),
                "--minutes", str(args.minutes), "--servers", args.servers or SERVERS[backend],
-               "--only", args.only, "--backlog", str(args.backlog), *(["--quick"] if args.quick else [])]
+               "--only", args.only, "--backlog", str(args.backlog),
+               *(["--quick"] if args.quick else [])]
     job, rest, begun = {"do": "exec", "command": command}, "", time.monotonic()
     with kind(args.release, job, build(args.release)) as guest:
         try:
